@@ -1,0 +1,45 @@
+/// The one header that names xtensor's header paths.
+///
+/// xtensor 0.26 moved every header into a folder; up to 0.25 they lay side by side. All other
+/// files include this one, so that a further move is a change in one place.
+#pragma once
+
+#ifdef __FAST_MATH__
+#error "xgrad needs IEEE arithmetic: under -ffast-math tanh(88) is NaN and NaN does not propagate"
+#endif
+
+// g++ 12 reports the deliberately undefined registers of its own AVX-512 headers, which xtensor
+// brings in through xsimd.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#if __has_include(<xtensor/containers/xarray.hpp>)
+// Folders, 0.26 and later.
+#include <xtensor/containers/xadapt.hpp>
+#include <xtensor/containers/xarray.hpp>
+#include <xtensor/containers/xtensor.hpp>
+#include <xtensor/core/xmath.hpp>
+#include <xtensor/generators/xbuilder.hpp>
+#include <xtensor/generators/xrandom.hpp>
+#include <xtensor/io/xio.hpp>
+#include <xtensor/views/xstrided_view.hpp>
+#include <xtensor/views/xview.hpp>
+#else
+// Flat, up to 0.25.
+#include <xtensor/xadapt.hpp>
+#include <xtensor/xarray.hpp>
+#include <xtensor/xbuilder.hpp>
+#include <xtensor/xio.hpp>
+#include <xtensor/xmath.hpp>
+#include <xtensor/xrandom.hpp>
+#include <xtensor/xstrided_view.hpp>
+#include <xtensor/xtensor.hpp>
+#include <xtensor/xview.hpp>
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
