@@ -9,11 +9,13 @@
 #endif
 
 // g++ 12 reports the deliberately undefined registers of its own AVX-512 headers, which xtensor
-// brings in through xsimd.
+// brings in through xsimd, and imagines negative sizes once it has inlined xtensor's containers.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Warray-bounds"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
 #if __has_include(<xtensor/containers/xarray.hpp>)
