@@ -4,7 +4,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 
-say() { printf '%s\n' "$*" >&2; }
+# One line for each argument.
+say() { printf '%s\n' "$@" >&2; }
 
 die() {
   say "$@"
@@ -27,8 +28,8 @@ quietly() {
 # Debian packages. Installs with apt where it may, else says what is missing and stops. Without
 # dpkg nothing is known about packages, and CMake finds out.
 need() {
-  local wanted=(libopenblas-dev libxsimd-dev libxtensor-dev nlohmann-json3-dev "$@") missing=()
-  local as_root=() installed package
+  local missing=() as_root=() installed package
+  wanted=(libopenblas-dev libxsimd-dev libxtensor-dev nlohmann-json3-dev "$@")
   if command -v dpkg-query >/dev/null; then
     installed=$(dpkg-query -W -f '${db:Status-Abbrev}:${Package}\n' "${wanted[@]}" 2>/dev/null || true)
     for package in "${wanted[@]}"; do
@@ -41,13 +42,13 @@ need() {
   [ ${#missing[@]} -gt 0 ] || return 0
 
   if ! command -v apt-get >/dev/null; then
-    die "xgrad needs what Debian calls: ${missing[*]}" \
-      "Please install these; there is no apt-get here to do it with."
+    die "These are missing: ${missing[*]}" \
+      "Without apt-get please install them by hand, and what Debian calls ${wanted[*]}"
   fi
   if [ "$(id -u)" -ne 0 ]; then
     if ! { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; then
-      die "Packages are missing, and installing them needs rights. Please run:" \
-        $'\n'"  sudo apt-get install --no-install-recommends ${missing[*]}"
+      die "Packages are missing, and to install them takes rights that you do not have now. Run:" \
+        "  sudo apt-get install --no-install-recommends ${missing[*]}"
     fi
     as_root=(sudo -n)
   fi
@@ -69,7 +70,8 @@ configure() {
     options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   fi
   (cd "$root" && quietly cmake --preset "$preset" "${options[@]}" "$@") ||
-    die "CMake could not configure xgrad; its message is above."
+    die "CMake could not configure xgrad; its message is above." \
+      "This build needs what Debian calls ${wanted[*]}"
 }
 
 # compile TARGET...: builds in $build. Precompiled headers need ccache to be a little lenient.
