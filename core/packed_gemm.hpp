@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+
+#include <xgrad/core/pool.hpp>
+
+namespace xgrad::detail {
+
+/// A k x n matrix of float or double, stored in the order in which packed_gemm reads it: for the
+/// weights of a recurrent network, which every time step uses. The columns are cut into panels of
+/// packed_panel<T>(), a panel lies row by row, and the columns that the last one lacks are zeros.
+/// Copies share the numbers, which never change.
+template <class T>
+class PackedMatrix {
+ public:
+  /// The 0 x 0 matrix.
+  PackedMatrix() = default;
+
+  /// Copies b, element (i, j) of which is b[i * row_stride + j * col_stride]: a transposed matrix
+  /// packs as easily.
+  PackedMatrix(const T* b, std::ptrdiff_t row_stride, std::ptrdiff_t col_stride, std::size_t k,
+               std::size_t n);
+
+  std::size_t rows() const { return rows_; }
+  std::size_t cols() const { return cols_; }
+  bool empty() const { return rows_ == 0 || cols_ == 0; }
+
+  /// The panels one after the other, rows() * packed_panel<T>() numbers each, aligned to 64 bytes;
+  /// nullptr if empty.
+  const T* data() const { return empty() ? nullptr : reinterpret_cast<const T*>(memory_->data()); }
+
+ private:
+  Ref<Buffer> memory_;
+  std::size_t rows_ = 0;
+  std::size_t cols_ = 0;
+};
+
+/// The number of columns in a panel, one SIMD vector.
+template <class T>
+std::size_t packed_panel();
+
+/// c = a.b, or c += a.b if accumulate, for the columns [col_begin, col_end) of c alone, so that
+/// threads can share one product. a is (m, b.rows()) with its rows lda apart, c is (m, b.cols())
+/// with its rows ldc apart; they do not overlap. Throws Error unless col_begin is a multiple of
+/// packed_panel<T>() and col_end at most b.cols().
+///
+/// Each element is fma(a(i,k-1), b(k-1,j), ... fma(a(i,0), b(0,j), c0)), with c0 its old value or
+/// zero; where the processor has no fma, product and sum are rounded separately. So its bits depend
+/// neither on m nor on the columns asked for, NaN and infinity go where this formula takes them,
+/// and k = 0 gives zeros, or c as it was if accumulate.
+template <class T>
+void packed_gemm(std::size_t m, const T* a, std::ptrdiff_t lda, const PackedMatrix<T>& b, T* c,
+                 std::ptrdiff_t ldc, bool accumulate, std::size_t col_begin, std::size_t col_end);
+
+}  // namespace xgrad::detail
