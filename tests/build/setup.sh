@@ -60,14 +60,11 @@ need() {
 
 # configure PRESET [CMAKE ARGS]: sets $build, the preset's folder.
 configure() {
-  local preset=$1 options=()
+  local preset=$1 options=("-DCMAKE_CXX_COMPILER_LAUNCHER=$(command -v ccache || true)")
   shift
   build="$root/build/$preset"
   if [ ! -f "$build/CMakeCache.txt" ] && command -v ninja >/dev/null; then
     options+=(-G Ninja)
-  fi
-  if command -v ccache >/dev/null; then
-    options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   fi
   (cd "$root" && quietly cmake --preset "$preset" "${options[@]}" "$@") ||
     die "CMake could not configure xgrad; its message is above." \
