@@ -1,0 +1,151 @@
+#pragma once
+
+#include <tuple>
+#include <type_traits>
+
+#include <xgrad/core/pointwise_kernel.hpp>
+#include <xgrad/core/pointwise_op.hpp>
+#include <xgrad/core/var.hpp>
+
+/// Lazy pointwise expressions.
+///
+/// `sigmoid(f) * c + sigmoid(i) * tanh(g)` builds a small tree of types that holds its Vars.
+/// Turning it into a Var evaluates it in one SIMD loop and records one node; that node's backward
+/// pass is one SIMD loop too, which recomputes the tree in registers. Operands broadcast by NumPy's
+/// rule. `auto e = ...` keeps the tree, which is then evaluated at each use: say `Var e = ...`.
+namespace xgrad {
+
+namespace detail {
+
+/// A Var in an expression.
+struct Leaf : Expression {
+  static constexpr int leaves = 1;
+  static constexpr int constants = 0;
+  Var var;
+
+  explicit Leaf(const Var& x) : var(x) {}
+  void collect(Var* vars, double*) const { *vars = var; }
+};
+
+/// The gradient of an argument that has none: zero, in any arithmetic.
+struct NoGradient {
+  template <class V>
+  explicit operator V() const {
+    return V(0.0);
+  }
+};
+
+/// A number in an expression.
+struct Constant {
+  static constexpr int leaves = 0;
+  static constexpr int constants = 1;
+  double value;
+
+  void collect(Var*, double* values) const { *values = value; }
+};
+
+/// `Op` applied to expressions.
+template <class Op, class... Args>
+struct Pointwise : Expression {
+  static constexpr int leaves = (0 + ... + Args::leaves);
+  static constexpr int constants = (0 + ... + Args::constants);
+  std::tuple<Args...> args;
+
+  explicit Pointwise(const Args&... xs) : args(xs...) {}
+  void collect(Var* vars, double* values) const {
+    std::apply(
+        [&](const auto&... arg) {
+          ((arg.collect(vars, values), vars += arg.leaves, values += arg.constants), ...);
+        },
+        args);
+  }
+};
+
+/// Evaluates and records; not a template, so that an expression costs little to compile.
+Var evaluate(const ExpressionType& type, const Var* leaves, const double* constants);
+
+template <class T>
+concept Scalar = std::is_arithmetic_v<T>;
+
+/// What may stand in an expression.
+template <class T>
+concept Operand = Scalar<T> || std::is_same_v<T, Var> || PointwiseExpression<T>;
+
+inline Leaf operand(const Var& var) { return Leaf(var); }
+template <Scalar T>
+Constant operand(T value) {
+  return {static_cast<double>(value)};
+}
+template <PointwiseExpression E>
+const E& operand(const E& expression) {
+  return expression;
+}
+
+template <class T>
+using OperandType = std::decay_t<decltype(operand(std::declval<const T&>()))>;
+
+/// A type for which an expression can be built: at least one argument is no plain number.
+template <class... Ts>
+concept Operands = (Operand<Ts> && ...) && !(Scalar<Ts> && ...);
+
+}  // namespace detail
+
+/// The expression that applies a pointwise op to Vars, numbers and expressions. An op is
+///
+///     struct Tanh {
+///       static constexpr const char* name = "tanh";
+///       static auto value(auto x) { return tanh(x); }
+///       static auto pullback(auto g, auto y, auto) { return g * (1 - y * y); }
+///     };
+///
+/// `value` takes its arguments; `pullback` takes the gradient of the result, the result and the
+/// arguments, and returns the gradient of the argument (of each, as `std::tuple`, if there are
+/// several). Both are used with SIMD batches of float and double, with std::complex<double>, and
+/// with Vars, for derivatives of any order. `static constexpr bool analytic = false;` says that it
+/// has no complex form.
+template <class Op, class... Ts>
+requires detail::Operands<Ts...>
+auto pointwise(const Ts&... xs) {
+  return detail::Pointwise<Op, detail::OperandType<Ts>...>(detail::operand(xs)...);
+}
+
+namespace detail {
+
+inline void store_gradient(const NoGradient&, Var&) {}
+template <class G>
+void store_gradient(const G& pulled, Var& gradient) {
+  gradient = Var(operand(pulled));
+}
+
+template <class Op, std::size_t arity>
+Var PointwiseFunctions<Op, arity>::apply(const Var* args) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) { return Var(pointwise<Op>(args[I]...)); }
+  (std::make_index_sequence<arity>());
+}
+
+template <class Op, std::size_t arity>
+void PointwiseFunctions<Op, arity>::pullback(const Var& g, const Var& y, const Var* args,
+                                             Var* gradients) {
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    const auto pulled = as_tuple(Op::pullback(g, y, args[I]...));
+    (store_gradient(std::get<I>(pulled), gradients[I]), ...);
+  }
+  (std::make_index_sequence<arity>());
+}
+
+}  // namespace detail
+
+template <PointwiseExpression E>
+Var::Var(const E& expression) {
+  static_assert(E::leaves <= detail::max_leaves, "an expression reads at most 16 Vars");
+  if constexpr (std::is_same_v<E, detail::Leaf>) {
+    *this = expression.var;
+  } else {
+    Var leaves[E::leaves];
+    double constants[E::constants + 1];
+    expression.collect(leaves, constants);
+    *this = detail::evaluate(detail::Kernels<E>::type, leaves, constants);
+  }
+}
+
+}  // namespace xgrad

@@ -1,0 +1,249 @@
+#include <algorithm>
+
+#include <xgrad/core/expression.hpp>
+#include <xgrad/core/fast_backward.hpp>
+#include <xgrad/core/gemm.hpp>
+#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/op.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+// Deferred products are computed when this many rows have gathered, to bound the memory they hold.
+constexpr Index deferred_rows = 4096;
+
+bool same_layout(const Tensor& a, const Shape& shape) {
+  return a.shape() == shape && a.is_contiguous();
+}
+
+/// The rows of several matrices as one matrix: without a copy if they follow each other in memory.
+Tensor stack_rows(std::span<const Tensor> blocks) {
+  Index rows = 0;
+  bool adjacent = true;
+  const std::byte* next = blocks[0].bytes();
+  for (const Tensor& block : blocks) {
+    adjacent = adjacent && block.is_contiguous() && block.bytes() == next;
+    next = block.bytes() + block.size() * static_cast<Index>(item_size(block.dtype()));
+    rows += block.shape()[0];
+  }
+  const Shape shape{rows, blocks[0].shape()[1]};
+  if (adjacent) return blocks[0].view(blocks[0].bytes(), shape, contiguous_strides(shape));
+  Tensor stacked = Tensor::uninitialized(shape, blocks[0].dtype());
+  std::byte* to = stacked.bytes();
+  for (const Tensor& block : blocks) {
+    copy_elements(block, stacked.view(to, block.shape(), stacked.strides()));
+    to += block.size() * static_cast<Index>(item_size(block.dtype()));
+  }
+  return stacked;
+}
+
+}  // namespace
+
+FastBackward::FastBackward(TapeData& tape)
+    : tape_(tape), storage_(tape.slots.size()), state_(tape.slots.size()) {}
+
+void FastBackward::bind_parameters() {
+  for (std::uint32_t slot : tape_.parameter_slots) {
+    Parameter& parameter = *tape_.slots[slot].parameter;
+    const bool usable = parameter.gradient.dtype() == parameter.value.dtype() &&
+                        same_layout(parameter.gradient, parameter.value.shape()) &&
+                        (parameter.has_gradient || parameter.gradient.is_unique());
+    if (usable) storage_[slot].bind(parameter.gradient, parameter.has_gradient);
+  }
+}
+
+void FastBackward::publish_parameters() {
+  for (std::uint32_t slot : tape_.parameter_slots) {
+    if (!touched(slot)) continue;
+    finish(slot);
+    Parameter& parameter = *tape_.slots[slot].parameter;
+    parameter.gradient = storage_[slot].take();
+    parameter.has_gradient = true;
+  }
+}
+
+void FastBackward::keep(std::uint32_t slot) { state_[slot].keep = true; }
+
+Tensor FastBackward::kept(const Var& x, std::uint32_t slot) {
+  if (slot == no_slot || !touched(slot)) return Tensor::zeros(x.shape(), x.dtype());
+  finish(slot);
+  const Tensor& memory = storage_[slot].memory();
+  const std::ptrdiff_t offset = x.tensor().bytes() - tape_.slots[slot].base;
+  return memory.view(memory.bytes() + offset, x.shape(), x.tensor().strides());
+}
+
+void FastBackward::restrict_to(std::span<const std::uint32_t> slots) {
+  needed_.assign(storage_.size(), 0);
+  for (std::uint32_t slot : slots) {
+    if (slot != no_slot) needed_[slot] = 1;
+  }
+  for (std::uint32_t node = 0; node < tape_.nodes.size(); ++node) {
+    for (const Input& input : tape_.inputs(node)) {
+      if (input.slot != no_slot && needed_[input.slot]) needed_[tape_.nodes[node].slot] = 1;
+    }
+  }
+}
+
+void FastBackward::seed(const Var& y, const Tensor& seed) {
+  const Input input{y, tape_.slot_of(y)};
+  if (wants(input)) accumulate(input, seed);
+}
+
+void FastBackward::run(bool retain) {
+  const RecordingScope no_recording(false);
+  for (auto node = static_cast<std::uint32_t>(tape_.nodes.size()); node-- > 0;) {
+    const std::uint32_t slot = tape_.nodes[node].slot;
+    if (touched(slot)) {
+      finish(slot);
+      tape_.nodes[node].operation->pull(*this, node);
+      if (!state_[slot].keep) storage_[slot] = GradientStorage();
+    }
+    if (!retain) tape_.release(node);
+  }
+}
+
+bool FastBackward::touched(std::uint32_t slot) const {
+  return storage_[slot].touched() || !state_[slot].deferred.empty();
+}
+
+void FastBackward::finish(std::uint32_t slot) {
+  flush(slot);
+  storage_[slot].complete();
+}
+
+LeafTarget FastBackward::target(const Input& input, bool shared) {
+  if (!wants(input)) return {};
+  ensure_memory(input.slot);
+  GradientStorage& storage = storage_[input.slot];
+  Region region = tape_.slots[input.slot].region(input.var.tensor());
+  if (shared) region.exact = false;
+  const auto access = storage.touch(region);
+  const auto bytes = region.offset * static_cast<Index>(item_size(input.var.dtype()));
+  return {storage.memory().bytes() + bytes, access == GradientStorage::Access::assign};
+}
+
+// Finds an addend in whose gradient memory the gradient of `slot` can be born.
+bool FastBackward::find_home(std::uint32_t slot, std::uint32_t& addend) {
+  const Slot& own = tape_.slots[slot];
+  if (own.producer == no_node || state_[slot].keep) return false;
+  const std::uint32_t addends = tape_.nodes[own.producer].operation->addends();
+  if (addends == 0) return false;
+  const auto inputs = tape_.inputs(own.producer);
+  for (addend = 0; addend < inputs.size(); ++addend) {
+    const Input& input = inputs[addend];
+    if (!(addends >> addend & 1) || !wants(input)) continue;
+    if (!same_layout(input.var.tensor(), own.shape)) continue;
+    const Slot& other = tape_.slots[input.slot];
+    const Region region = other.region(input.var.tensor());
+    if (region.row_major && other.used_once(region) && storage_[input.slot].untouched(region)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// A loop, since homes form chains as long as the tape: s1 = s0 + x1, s2 = s1 + x2, ...
+void FastBackward::ensure_memory(std::uint32_t slot) {
+  PoolVector<std::uint32_t> chain;
+  while (!storage_[slot].has_memory()) {
+    chain.push_back(slot);
+    std::uint32_t addend = 0;
+    if (!find_home(slot, addend)) break;
+    state_[slot].home = tape_.inputs(tape_.slots[slot].producer)[addend].slot;
+    state_[slot].home_addend = addend;
+    slot = state_[slot].home;
+  }
+  for (; !chain.empty(); chain.pop_back()) {
+    slot = chain.back();
+    const Slot& own = tape_.slots[slot];
+    const std::uint32_t home = state_[slot].home;
+    if (home == no_slot) {
+      storage_[slot].bind(Tensor::uninitialized(own.shape, own.dtype), false);
+      continue;
+    }
+    const Input& addend = tape_.inputs(own.producer)[state_[slot].home_addend];
+    const Region region = tape_.slots[home].region(addend.var.tensor());
+    storage_[home].touch(region);
+    const Tensor& memory = storage_[home].memory();
+    const auto bytes = region.offset * static_cast<Index>(item_size(own.dtype));
+    storage_[slot].bind(
+        memory.view(memory.bytes() + bytes, own.shape, contiguous_strides(own.shape)), false);
+  }
+}
+
+bool FastBackward::passes_on(std::uint32_t node, std::uint32_t addend, const Input& input) {
+  const std::uint32_t own = tape_.nodes[node].slot;
+  if (state_[own].home == input.slot && state_[own].home_addend == addend) return true;
+  const Slot& other = tape_.slots[input.slot];
+  if (state_[input.slot].keep || other.parameter || touched(input.slot) ||
+      storage_[input.slot].has_memory() || !(other.shape == tape_.slots[own].shape) ||
+      !same_layout(input.var.tensor(), other.shape) ||
+      !other.used_once(other.region(input.var.tensor()))) {
+    return false;
+  }
+  storage_[input.slot].bind(gradient(node), true);
+  return true;
+}
+
+void FastBackward::accumulate(const Input& input, const Tensor& gradient) {
+  const Shape shape = broadcast_shape("backward", gradient.shape(), input.var.shape());
+  const LeafTarget to = target(input, repeats(input.var.shape(), shape));
+  add_to(to, input.var.tensor(), shape, gradient);
+}
+
+bool FastBackward::adopt(const Input& input, const Tensor& gradient) {
+  const Slot& slot = tape_.slots[input.slot];
+  GradientStorage& storage = storage_[input.slot];
+  if (!gradient.is_unique() || !same_layout(gradient, slot.shape) ||
+      !same_layout(input.var.tensor(), slot.shape) || touched(input.slot) ||
+      (storage.has_memory() && !slot.parameter)) {
+    return false;
+  }
+  storage.bind(gradient, true);
+  return true;
+}
+
+void FastBackward::accumulate_product(const Input& input, const Var& a, const Var& b) {
+  if (!wants(input)) return;
+  const Slot& slot = tape_.slots[input.slot];
+  const Tensor& x = input.var.tensor();
+  const Region region = slot.region(x);
+  const bool whole = region.exact && region.last - region.first == slot.slices();
+  if (whole && slot.uses > 1 && (region.row_major || transposed_view(x).is_contiguous())) {
+    PoolVector<Product>& deferred = state_[input.slot].deferred;
+    if (region.row_major) {
+      deferred.push_back({a.tensor(), b.tensor()});
+    } else {  // the slot is x^T and gets (a.b)^T = b^T.a^T
+      deferred.push_back({transposed_view(b.tensor()), transposed_view(a.tensor())});
+    }
+    Index rows = 0;
+    for (const Product& product : deferred) rows += product.b.shape()[0];
+    if (rows >= deferred_rows) flush(input.slot);
+    return;
+  }
+  const LeafTarget to = target(input, false);
+  const Tensor& memory = storage_[input.slot].memory();
+  gemm(a.tensor(), b.tensor(), memory.view(to.memory, x.shape(), x.strides()), !to.assign,
+       b.parameter_or_null());
+}
+
+void FastBackward::flush(std::uint32_t slot) {
+  PoolVector<Product>& deferred = state_[slot].deferred;
+  if (deferred.empty()) return;
+  // The last recorded came first: reversed, the blocks of a gradient home are in memory order.
+  PoolVector<Tensor> a;
+  PoolVector<Tensor> b;
+  for (auto product = deferred.rbegin(); product != deferred.rend(); ++product) {
+    a.push_back(transposed_view(product->a));
+    b.push_back(product->b);
+  }
+  const Tensor left = transposed_view(stack_rows(a));
+  const Tensor right = stack_rows(b);
+  deferred.clear();
+  ensure_memory(slot);
+  const Region whole{0, 0, tape_.slots[slot].slices(), true, true};
+  const bool assign = storage_[slot].touch(whole) == GradientStorage::Access::assign;
+  gemm(left, right, storage_[slot].memory(), !assign);
+}
+
+}  // namespace xgrad::detail

@@ -1,0 +1,66 @@
+#include <xgrad/core/arithmetic.hpp>
+#include <xgrad/core/functional_backward.hpp>
+
+namespace xgrad::detail {
+
+FunctionalBackward::FunctionalBackward(TapeData& tape)
+    : tape_(tape), contributions_(tape.slots.size()) {}
+
+void FunctionalBackward::seed(const Var& y, const Var& seed) {
+  accumulate({y, tape_.slot_of(y)}, seed);
+}
+
+void FunctionalBackward::run(bool record) {
+  const RecordingScope recording(record);
+  // New nodes are appended behind the ones that are visited.
+  for (auto node = static_cast<std::uint32_t>(tape_.nodes.size()); node-- > 0;) {
+    gradient_ = gradient_of(tape_.nodes[node].slot);
+    if (gradient_.defined()) tape_.nodes[node].operation->pull(*this, node);
+  }
+}
+
+Var FunctionalBackward::gradient_of(std::uint32_t slot) {
+  if (slot >= contributions_.size()) return {};
+  Contributions& from = contributions_[slot];
+  if (!from.parts.empty()) {
+    from.whole.push_back(assemble(tape_.slots[slot].shape, from.places, from.parts));
+    from.parts.clear();
+    from.places.clear();
+  }
+  while (from.whole.size() > 1) {
+    const Var last = from.whole.back();
+    from.whole.pop_back();
+    from.whole.back() = from.whole.back() + last;
+  }
+  return from.whole.empty() ? Var() : from.whole[0];
+}
+
+Var FunctionalBackward::gradient_of(const Var& x) {
+  const std::uint32_t slot = tape_.slot_of(x);
+  const Var gradient = slot == no_slot ? Var() : gradient_of(slot);
+  if (!gradient.defined()) return Tensor::zeros(x.shape(), x.dtype());
+  return view_at(gradient, place_of(x.tensor(), tape_.slots[slot]));
+}
+
+void FunctionalBackward::accumulate(const Input& input, const Var& gradient) {
+  if (input.slot == no_slot) return;
+  const Shape& shape = input.var.shape();
+  const Var full = broadcast_to(gradient, broadcast_shape("backward", gradient.shape(), shape));
+  const Var pulled = sum_to(full, shape);
+  const Slot& slot = tape_.slots[input.slot];
+  Contributions& to = contributions_[input.slot];
+  const Tensor& x = input.var.tensor();
+  if (x.shape() == slot.shape && x.is_contiguous()) {
+    to.whole.push_back(pulled);
+  } else {
+    to.parts.push_back(pulled);
+    to.places.push_back(place_of(x, slot));
+  }
+}
+
+ViewLayout FunctionalBackward::place_of(const Tensor& view, const Slot& slot) const {
+  const auto bytes = view.bytes() - slot.base;
+  return {bytes / static_cast<Index>(item_size(slot.dtype)), view.shape(), view.strides()};
+}
+
+}  // namespace xgrad::detail

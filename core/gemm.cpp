@@ -1,0 +1,200 @@
+#include <algorithm>
+#include <cstring>
+
+#include <cblas.h>
+
+#include <xgrad/core/gemm.hpp>
+#include <xgrad/core/packed_gemm.hpp>
+#include <xgrad/core/threads.hpp>
+#include <xgrad/core/var.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+constexpr Index packed_rows = 128;  // more rows: BLAS packs the weights in less time than it gains
+
+/// A matrix as BLAS takes it: adjacent along one axis.
+struct Matrix {
+  const std::byte* data;
+  Index rows;
+  Index cols;
+  Index leading;  ///< distance of the rows, or of the columns if transposed
+  bool transposed;
+};
+
+bool as_matrix(const Tensor& x, Matrix& matrix) {
+  const Index rows = x.shape()[0];
+  const Index cols = x.shape()[1];
+  const Index row_stride = rows == 1 ? cols : x.strides()[0];
+  const Index col_stride = cols == 1 ? 1 : x.strides()[1];
+  if (col_stride == 1 && row_stride >= std::max<Index>(1, cols)) {
+    matrix = {x.bytes(), rows, cols, row_stride, false};
+    return true;
+  }
+  const Index leading = cols == 1 ? rows : x.strides()[1];
+  if ((rows == 1 || x.strides()[0] == 1) && leading >= std::max<Index>(1, rows)) {
+    matrix = {x.bytes(), rows, cols, leading, true};
+    return true;
+  }
+  return false;
+}
+
+template <class T>
+void blas(const Matrix& a, const Matrix& b, T* c, Index ldc, bool accumulate) {
+  const auto ta = a.transposed ? CblasTrans : CblasNoTrans;
+  const auto tb = b.transposed ? CblasTrans : CblasNoTrans;
+  const auto m = static_cast<blasint>(a.rows);
+  const auto n = static_cast<blasint>(b.cols);
+  const auto k = static_cast<blasint>(a.cols);
+  const auto lda = static_cast<blasint>(a.leading);
+  const auto ldb = static_cast<blasint>(b.leading);
+  const auto ld = static_cast<blasint>(ldc);
+  const T* x = reinterpret_cast<const T*>(a.data);
+  const T* y = reinterpret_cast<const T*>(b.data);
+  const T one = 1;
+  const T beta = accumulate ? 1 : 0;
+  if constexpr (std::is_same_v<T, float>) {
+    cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, one, x, lda, y, ldb, beta, c, ld);
+  } else if constexpr (std::is_same_v<T, double>) {
+    cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, one, x, lda, y, ldb, beta, c, ld);
+  } else {
+    cblas_zgemm(CblasRowMajor, ta, tb, m, n, k, &one, x, lda, y, ldb, &beta, c, ld);
+  }
+}
+
+/// Rows [first, last) of the matrix.
+template <class T>
+Matrix rows_of(const Matrix& x, Index first, Index last) {
+  const Index step = x.transposed ? 1 : x.leading;
+  return {x.data + first * step * static_cast<Index>(sizeof(T)), last - first, x.cols, x.leading,
+          x.transposed};
+}
+
+template <class T>
+Matrix cols_of(const Matrix& x, Index first, Index last) {
+  const Index step = x.transposed ? x.leading : 1;
+  return {x.data + first * step * static_cast<Index>(sizeof(T)), x.rows, last - first, x.leading,
+          x.transposed};
+}
+
+// Splits a large product into parts that depend on its shape alone, so that every number of threads
+// computes the same bits.
+template <class T>
+void blas_in_parts(const Matrix& a, const Matrix& b, T* c, Index ldc, bool accumulate) {
+  const Index m = a.rows;
+  const Index n = b.cols;
+  const double work = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(a.cols);
+  const bool by_rows = m >= n;
+  const Index along = by_rows ? m : n;
+  const Index parts = work < 4e6 ? 1 : std::min<Index>(along / 64, work < 4e7 ? 2 : 4);
+  if (parts <= 1) return blas(a, b, c, ldc, accumulate);
+  const Index step = (along / parts + 31) / 32 * 32;
+  parallel_for(parts, [&](Index part) {
+    const Index first = std::min(along, part * step);
+    const Index last = part + 1 == parts ? along : std::min(along, first + step);
+    if (first == last) return;
+    if (by_rows) {
+      blas(rows_of<T>(a, first, last), b, c + first * ldc, ldc, accumulate);
+    } else {
+      blas(a, cols_of<T>(b, first, last), c + first, ldc, accumulate);
+    }
+  });
+}
+
+template <class T>
+auto& packed_slots(Parameter& parameter) {
+  if constexpr (std::is_same_v<T, float>) {
+    return parameter.packed_float;
+  } else {
+    return parameter.packed_double;
+  }
+}
+
+/// The parameter (or its transpose) in packed form; null if b is neither.
+template <class T>
+std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parameter) {
+  const Tensor& value = parameter.value;
+  if (value.dim() != 2 || b.bytes() != value.bytes()) return nullptr;
+  const Index rows = value.shape()[0];
+  const Index cols = value.shape()[1];
+  const bool plain = b.shape() == value.shape() && b.strides() == value.strides();
+  const bool transposed = b.shape() == Shape{cols, rows} &&
+                          b.strides() == Shape{value.strides()[1], value.strides()[0]};
+  if (!plain && !transposed) return nullptr;
+  const std::size_t form = plain ? 0 : 1;
+  const std::lock_guard lock(parameter.packing);
+  auto& slot = packed_slots<T>(parameter)[form];
+  if (parameter.packed_version[form] != parameter.version || !slot) {
+    slot = std::make_shared<const PackedMatrix<T>>(b.data<T>(), b.strides()[0], b.strides()[1],
+                                                   static_cast<std::size_t>(b.shape()[0]),
+                                                   static_cast<std::size_t>(b.shape()[1]));
+    parameter.packed_version[form] = parameter.version;
+  }
+  return slot;
+}
+
+template <class T>
+bool product_with_packed(const Tensor& a, const Tensor& b, T* c, Index ldc, bool accumulate,
+                         Parameter* parameter) {
+  if (!parameter || a.shape()[0] > packed_rows || a.shape()[0] == 0) return false;
+  Matrix left;
+  if (!as_matrix(a, left) || left.transposed) return false;
+  const auto right = packed<T>(b, *parameter);
+  if (!right) return false;
+  const auto m = static_cast<std::size_t>(left.rows);
+  const auto n = right->cols();
+  const double work =
+      static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(left.cols);
+  // Panels are independent of each other, so any split gives the same bits.
+  const std::size_t panel = packed_panel<T>();
+  const std::size_t panels = (n + panel - 1) / panel;
+  const Index parts = work < 5e5 ? 1 : std::min<Index>(threads(), static_cast<Index>(panels));
+  const std::size_t step =
+      (panels + static_cast<std::size_t>(parts) - 1) / static_cast<std::size_t>(parts) * panel;
+  parallel_for(parts, [&](Index part) {
+    const std::size_t first = static_cast<std::size_t>(part) * step;
+    if (first >= n) return;
+    packed_gemm(m, reinterpret_cast<const T*>(left.data), left.leading, *right, c, ldc, accumulate,
+                first, std::min(n, first + step));
+  });
+  return true;
+}
+
+}  // namespace
+
+void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate,
+          Parameter* b_parameter) {
+  if (c.size() == 0) return;
+  Matrix out;
+  as_matrix(c, out);
+  if (out.transposed) {  // c^T = b^T.a^T
+    const auto flip = [](const Tensor& x) {
+      return x.view(x.bytes(), {x.shape()[1], x.shape()[0]}, {x.strides()[1], x.strides()[0]});
+    };
+    return gemm(flip(b), flip(a), flip(c), accumulate);
+  }
+  dispatch(c.dtype(), [&]<class T>() {
+    T* target = c.mutable_data<T>();
+    if constexpr (!std::is_same_v<T, std::complex<double>>) {
+      if (product_with_packed(a, b, target, out.leading, accumulate, b_parameter)) return;
+    }
+    if (a.shape()[1] == 0) {
+      for (Index i = 0; i < out.rows && !accumulate; ++i) {
+        std::fill_n(target + i * out.leading, out.cols, T(0));
+      }
+      return;
+    }
+    Tensor kept[2];  // row-major copies, where BLAS cannot take the strides
+    const auto matrix = [](const Tensor& x, Tensor& copy) {
+      Matrix result;
+      if (!as_matrix(x, result)) {
+        copy = contiguous(x);
+        as_matrix(copy, result);
+      }
+      return result;
+    };
+    blas_in_parts(matrix(a, kept[0]), matrix(b, kept[1]), target, out.leading, accumulate);
+  });
+}
+
+}  // namespace xgrad::detail

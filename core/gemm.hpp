@@ -1,0 +1,19 @@
+#pragma once
+
+#include <xgrad/core/tensor.hpp>
+
+namespace xgrad::detail {
+
+struct Parameter;
+
+/// c = a.b, or c += a.b: the only way from xgrad to BLAS. Matrices of one dtype; a and b may have
+/// any strides, c must be row-major or the transpose of a row-major matrix (its rows may have
+/// gaps).
+///
+/// Few rows times a parameter (or its transpose) go to packed_gemm, with the packed parameter kept
+/// per version: a recurrent step uses the same weights at every time step. The choice depends on
+/// the shapes alone, so that a product has the same bits whenever it is computed.
+void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate,
+          Parameter* b_parameter = nullptr);
+
+}  // namespace xgrad::detail

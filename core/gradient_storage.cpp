@@ -1,0 +1,77 @@
+#include <algorithm>
+#include <cstring>
+
+#include <xgrad/core/gradient_storage.hpp>
+
+namespace xgrad::detail {
+
+bool GradientStorage::untouched(const Region& region) const {
+  if (state_ == State::untouched) return true;
+  return state_ == State::partial && held(region.first, region.last) == 0;
+}
+
+void GradientStorage::bind(const Tensor& memory, bool holds_value) {
+  memory_ = memory;
+  state_ = holds_value ? State::full : State::untouched;
+  bound_ = true;
+}
+
+GradientStorage::Access GradientStorage::touch(const Region& region) {
+  if (state_ == State::full) return Access::add;
+  const Index touched = region.last - region.first;
+  if (state_ == State::untouched) {
+    if (touched == slices()) {
+      state_ = State::full;
+      if (region.exact) return Access::assign;
+      zero(region.first, region.last);
+      return Access::add;
+    }
+    holds_ = Buffer::allocate(static_cast<std::size_t>(slices()));
+    std::memset(holds_->data(), 0, static_cast<std::size_t>(slices()));
+    held_ = 0;
+    state_ = State::partial;
+  }
+  const Index held_before = held(region.first, region.last);
+  const bool assign = region.exact && held_before == 0;
+  if (!assign && held_before < touched) zero(region.first, region.last);
+  mark(region.first, region.last);
+  held_ += touched - held_before;
+  if (held_ == slices()) state_ = State::full;
+  return assign ? Access::assign : Access::add;
+}
+
+void GradientStorage::complete() {
+  if (state_ == State::full) return;
+  if (state_ == State::untouched) {
+    holds_ = {};
+  }
+  zero(0, slices());
+  state_ = State::full;
+}
+
+Tensor GradientStorage::take() {
+  Tensor memory = std::move(memory_);
+  *this = GradientStorage();
+  return memory;
+}
+
+// Zeroes the slices of the range that hold no value.
+void GradientStorage::zero(Index first, Index last) {
+  const Index all = slices();
+  if (all == 0) return;
+  const Index slice_bytes = memory_.size() / all * static_cast<Index>(item_size(memory_.dtype()));
+  for (Index i = first; i < last; ++i) {
+    if (holds_ && holds_->data()[i] != std::byte{0}) continue;
+    std::memset(memory_.bytes() + i * slice_bytes, 0, static_cast<std::size_t>(slice_bytes));
+  }
+}
+
+Index GradientStorage::held(Index first, Index last) const {
+  return std::count(holds_->data() + first, holds_->data() + last, std::byte{1});
+}
+
+void GradientStorage::mark(Index first, Index last) {
+  std::fill(holds_->data() + first, holds_->data() + last, std::byte{1});
+}
+
+}  // namespace xgrad::detail

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <xgrad/core/tensor.hpp>
+
+namespace xgrad::detail {
+
+/// The part of a slot that a view covers, in elements and in slices of the slot's first axis.
+struct Region {
+  Index offset;    ///< of the view's first element
+  Index first;     ///< first slice touched
+  Index last;      ///< behind the last slice touched
+  bool exact;      ///< the view is exactly these slices (in any order of their elements)
+  bool row_major;  ///< and lies in memory as they do
+};
+
+/// The gradient of one slot while a backward pass runs.
+///
+/// Each slice of the first axis is either untouched or holds a value. The first touch of a slice
+/// assigns, later ones add, and an untouched slice counts as zero:
+///
+///     touch(exact region, all untouched)  -> assign; the slices now hold a value
+///     touch(exact region, all hold)       -> add
+///     touch(any other region)             -> its untouched slices are zeroed; add
+///     complete()                          -> untouched slices are zeroed; all hold a value
+///
+/// So a loop over x[0], x[1], ... writes each slice once and clears nothing. The memory is
+/// row-major and may be a part of another slot's memory (see FastBackward).
+class GradientStorage {
+ public:
+  enum class Access { assign, add };
+
+  bool has_memory() const { return bound_; }
+  bool touched() const { return state_ != State::untouched; }
+  bool untouched(const Region& region) const;
+
+  /// Row-major memory of the slot's shape.
+  void bind(const Tensor& memory, bool holds_value);
+  Access touch(const Region& region);
+  void complete();
+
+  const Tensor& memory() const { return memory_; }
+  Tensor take();
+
+ private:
+  enum class State : std::uint8_t { untouched, partial, full };
+
+  Index slices() const { return memory_.dim() == 0 ? 1 : memory_.shape()[0]; }
+  void zero(Index first, Index last);
+  Index held(Index first, Index last) const;
+  void mark(Index first, Index last);
+
+  Tensor memory_;
+  Ref<Buffer> holds_;  ///< a byte per slice while the state is partial
+  Index held_ = 0;     ///< slices that hold a value, likewise
+  State state_ = State::untouched;
+  bool bound_ = false;
+};
+
+}  // namespace xgrad::detail

@@ -1,0 +1,107 @@
+#include <cstring>
+
+#include <xgrad/core/arithmetic.hpp>
+#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/op.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+struct Identity {
+  static constexpr const char* name = "copy";
+  static constexpr std::uint32_t addends = 1;
+  static auto value(auto x) { return x; }
+  static auto pullback(auto g, auto, auto) { return g; }
+};
+using Copy = Kernels<Pointwise<Identity, Leaf>>;
+
+struct SumTo {
+  static constexpr const char* name = "sum_to";
+  Shape shape;
+  Tensor value(const Tensor& x) const {
+    Tensor y = Tensor::zeros(shape, x.dtype());
+    add_to({y.bytes(), false}, y, x.shape(), x);
+    return y;
+  }
+  void pullback(Pullback& p) const { p.add(0, p.gradient()); }
+};
+
+struct BroadcastTo {
+  static constexpr const char* name = "broadcast_to";
+  Shape shape;
+  Tensor value(const Tensor& x) const {
+    Tensor y = Tensor::uninitialized(shape, x.dtype());
+    const Tensor* leaf = &x;
+    run_forward(Copy::type, {&leaf, 1}, nullptr, y);
+    return y;
+  }
+  void pullback(Pullback& p) const { p.add(0, p.gradient()); }
+};
+
+struct Assemble {
+  static constexpr const char* name = "assemble";
+  Shape shape;
+  PoolVector<ViewLayout> places;
+  Tensor value(std::span<const Var> parts) const {
+    const DType dtype = parts[0].dtype();
+    Tensor y = Tensor::zeros(shape, dtype);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const ViewLayout& place = places[i];
+      const Tensor view = y.view(y.bytes() + place.offset * static_cast<Index>(item_size(dtype)),
+                                 place.shape, place.strides);
+      add_to({view.bytes(), false}, view, place.shape, parts[i].tensor());
+    }
+    return y;
+  }
+  void pullback(Pullback& p) const {
+    for (std::size_t i = 0; i < places.size(); ++i) p.add(i, view_at(p.gradient(), places[i]));
+  }
+};
+
+}  // namespace
+
+Tensor transposed_view(const Tensor& matrix) {
+  return matrix.view(matrix.bytes(), {matrix.shape()[1], matrix.shape()[0]},
+                     {matrix.strides()[1], matrix.strides()[0]});
+}
+
+Var view_of(const Var& x, const Tensor& view) {
+  Ref<VarData> data = VarData::make(view);
+  data->slot = x.data()->slot;
+  data->tape = x.data()->tape;
+  data->parameter = x.data()->parameter;
+  return Var(std::move(data));
+}
+
+Var view_at(const Var& x, const ViewLayout& layout) {
+  const Var base = x.tensor().is_contiguous() ? x : copy(x);
+  const Tensor& tensor = base.tensor();
+  return view_of(
+      base,
+      tensor.view(tensor.bytes() + layout.offset * static_cast<Index>(item_size(tensor.dtype())),
+                  layout.shape, layout.strides));
+}
+
+void add_to(const LeafTarget& target, const Tensor& like, const Shape& shape,
+            const Tensor& gradient) {
+  if (!target.memory) return;
+  // The kernel of the identity: target = source + gradient. It does not use the leaf's value.
+  const Tensor* leaf = &like;
+  run_backward(Copy::type, {&leaf, 1}, nullptr, shape, gradient, {&target, 1});
+}
+
+Var sum_to(const Var& x, const Shape& shape) {
+  return x.shape() == shape ? x : apply(SumTo{shape}, x);
+}
+
+Var broadcast_to(const Var& x, const Shape& shape) {
+  return x.shape() == shape ? x : apply(BroadcastTo{shape}, x);
+}
+
+Var copy(const Var& x) { return apply(BroadcastTo{x.shape()}, x); }
+
+Var assemble(const Shape& shape, std::span<const ViewLayout> places, std::span<const Var> parts) {
+  return apply_all(Assemble{shape, {places.begin(), places.end()}}, parts);
+}
+
+}  // namespace xgrad::detail

@@ -1,0 +1,83 @@
+#include <algorithm>
+
+#include <xgrad/core/fast_backward.hpp>
+#include <xgrad/core/functional_backward.hpp>
+#include <xgrad/core/op.hpp>
+#include <xgrad/core/product.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+class FastPullback final : public Pullback {
+ public:
+  FastPullback(FastBackward& pass, std::uint32_t node, const Var& output)
+      : Pullback(output, pass.tape().inputs(node)), pass_(pass) {
+    gradient_ = pass.gradient(node);
+  }
+
+  bool wants(std::size_t i) const override { return pass_.wants(inputs_[i]); }
+  void add(std::size_t i, Var gradient) override {
+    if (!wants(i)) return;
+    const bool temporary = gradient.data()->references.load(std::memory_order_relaxed) == 1;
+    const Tensor tensor = gradient.tensor();
+    gradient = Var();
+    if (!temporary || !pass_.adopt(inputs_[i], tensor)) pass_.accumulate(inputs_[i], tensor);
+  }
+  void add_product(std::size_t i, const Var& a, const Var& b) override {
+    pass_.accumulate_product(inputs_[i], a, b);
+  }
+
+ private:
+  FastBackward& pass_;
+};
+
+class FunctionalPullback final : public Pullback {
+ public:
+  FunctionalPullback(FunctionalBackward& pass, const Var& output, std::span<const Input> inputs)
+      : Pullback(output, inputs), pass_(pass) {
+    gradient_ = pass.gradient();
+  }
+
+  bool wants(std::size_t i) const override { return inputs_[i].slot != no_slot; }
+  void add(std::size_t i, Var gradient) override { pass_.accumulate(inputs_[i], gradient); }
+  void add_product(std::size_t i, const Var& a, const Var& b) override {
+    if (wants(i)) pass_.accumulate(inputs_[i], product(a, b));
+  }
+
+ private:
+  FunctionalBackward& pass_;
+};
+
+}  // namespace
+
+void FunctionOperation::pull(FastBackward& pass, std::uint32_t node) {
+  FastPullback p(pass, node, output);
+  pullback(p);
+}
+
+void FunctionOperation::pull(FunctionalBackward& pass, std::uint32_t node) {
+  // Copied, since ops recorded by the pullback move the tape's own list.
+  const auto inputs = pass.tape().inputs(node);
+  const PoolVector<Input> copies(inputs.begin(), inputs.end());
+  FunctionalPullback p(pass, output, copies);
+  pullback(p);
+}
+
+TapeData* recording_tape(std::span<const Var> inputs) {
+  TapeData* tape = TapeData::current();
+  if (!tape) return nullptr;
+  bool wanted = false;
+  for (const Var& x : inputs) wanted = tape->slot_of(x) != no_slot || wanted;
+  return wanted ? tape : nullptr;
+}
+
+void check_dtypes(const char* op, std::span<const Var> inputs) {
+  for (const Var& x : inputs) {
+    if (x.dtype() != inputs[0].dtype()) {
+      throw Error(std::string(op) + ": operands are " + name(inputs[0].dtype()) + " and " +
+                  name(x.dtype()) + ": they must have one dtype");
+    }
+  }
+}
+
+}  // namespace xgrad::detail

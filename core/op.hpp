@@ -1,0 +1,109 @@
+#pragma once
+
+#include <initializer_list>
+#include <span>
+#include <utility>
+
+#include <xgrad/core/tape_data.hpp>
+
+namespace xgrad {
+
+/// What an op's pullback sees and gives. The gradients it adds are ops on Vars, so that the same
+/// pullback serves derivatives of any order.
+class Pullback {
+ public:
+  virtual ~Pullback() = default;
+
+  const Var& gradient() const { return gradient_; }  ///< of the op's result
+  const Var& output() const { return output_; }      ///< the op's result
+  const Var& input(std::size_t i) const { return inputs_[i].var; }
+  std::size_t inputs() const { return inputs_.size(); }
+
+  /// False if nobody asks for the gradient of input i: no need to compute it.
+  virtual bool wants(std::size_t i) const = 0;
+
+  /// Adds to the gradient of input i. `gradient` broadcasts to the input's shape, or is summed over
+  /// the axes along which the input was broadcast. Does nothing if nobody asks.
+  virtual void add(std::size_t i, Var gradient) = 0;
+
+  /// Adds the matrix product a.b to the gradient of input i, in place where that is possible.
+  virtual void add_product(std::size_t i, const Var& a, const Var& b) = 0;
+
+ protected:
+  Pullback(const Var& output, std::span<const detail::Input> inputs)
+      : output_(output), inputs_(inputs) {}
+
+  Var gradient_;
+  Var output_;
+  std::span<const detail::Input> inputs_;
+};
+
+namespace detail {
+
+/// A recorded op with a pullback.
+class FunctionOperation : public Operation {
+ public:
+  void pull(FastBackward& pass, std::uint32_t node) final;
+  void pull(FunctionalBackward& pass, std::uint32_t node) final;
+  virtual void pullback(Pullback& p) const = 0;
+
+  Var output;
+};
+
+template <class Op>
+class FunctionOf final : public FunctionOperation {
+ public:
+  explicit FunctionOf(Op op) : op_(std::move(op)) {}
+  const char* name() const override { return Op::name; }
+  void pullback(Pullback& p) const override { op_.pullback(p); }
+
+ private:
+  Op op_;
+};
+
+/// The current tape if it records and takes a gradient of one of the Vars, else null.
+TapeData* recording_tape(std::span<const Var> inputs);
+
+template <class Op>
+Var record_function(Op&& op, std::span<const Var> inputs, const Tensor& value) {
+  TapeData* tape = recording_tape(inputs);
+  if (!tape) return Var(value);
+  auto* operation = tape->make<FunctionOf<std::decay_t<Op>>>(std::forward<Op>(op));
+  Var y = tape->record(operation, inputs, value);
+  operation->output = y;
+  return y;
+}
+
+/// Throws unless all dtypes are the same.
+void check_dtypes(const char* op, std::span<const Var> inputs);
+
+}  // namespace detail
+
+/// Applies an op that is not pointwise and records it. An op is
+///
+///     struct Cumsum {
+///       static constexpr const char* name = "cumsum";
+///       Index axis;
+///       Tensor value(const Tensor& x) const;     // plain arithmetic
+///       void pullback(Pullback& p) const {       // ops on Vars
+///         p.add(0, flip(cumsum(flip(p.gradient(), axis), axis), axis));
+///       }
+///     };
+///     Var cumsum(const Var& x, Index axis) { return apply(Cumsum{axis}, x); }
+template <class Op, class... Vars>
+Var apply(Op op, const Vars&... xs) {
+  const Var inputs[] = {xs...};
+  detail::check_dtypes(Op::name, inputs);
+  const Tensor value = op.value(xs.tensor()...);
+  return detail::record_function(std::move(op), inputs, value);
+}
+
+/// The same for any number of inputs: `value` takes a std::span<const Var>.
+template <class Op>
+Var apply_all(Op op, std::span<const Var> inputs) {
+  detail::check_dtypes(Op::name, inputs);
+  const Tensor value = op.value(inputs);
+  return detail::record_function(std::move(op), inputs, value);
+}
+
+}  // namespace xgrad

@@ -1,0 +1,128 @@
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include <xgrad/core/pool.hpp>
+
+namespace xgrad {
+namespace detail {
+namespace {
+
+constexpr std::size_t alignment = 64;
+
+/// Precedes every block and says which list it returns to.
+struct alignas(alignment) Header {
+  std::size_t size_class;
+};
+
+void* system_allocate(std::size_t bytes) {
+  void* memory = std::aligned_alloc(alignment, bytes);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
+
+// Four classes per power of two from 64 bytes on, so that at most a fifth of a block is unused.
+std::size_t size_class_of(std::size_t bytes) {
+  if (bytes <= 64) return 0;
+  const auto power = static_cast<std::size_t>(std::bit_width(bytes - 1)) - 1;  // 2^power < bytes
+  const std::size_t quarter = ((bytes - 1) >> (power - 2)) & 3;
+  return (power - 6) * 4 + quarter + 1;
+}
+
+std::size_t class_bytes(std::size_t size_class) {
+  if (size_class == 0) return 64;
+  const std::size_t power = (size_class - 1) / 4 + 6;
+  const std::size_t quarter = (size_class - 1) % 4 + 1;
+  const std::size_t bytes = (std::size_t{1} << power) + quarter * (std::size_t{1} << (power - 2));
+  return (bytes + alignment - 1) / alignment * alignment;
+}
+
+// A block may be released after its thread's pool is gone (by another thread_local's destructor).
+thread_local bool pool_alive = false;
+
+class Pool {
+ public:
+  Pool() { pool_alive = true; }
+  ~Pool() {
+    trim();
+    pool_alive = false;
+  }
+
+  void* allocate(std::size_t bytes) {
+    const std::size_t size_class = size_class_of(bytes);
+    auto& list = lists_[size_class];
+    if (list.empty()) {
+      ++statistics_.system_allocations;
+      auto* header = new (system_allocate(class_bytes(size_class) + sizeof(Header))) Header;
+      header->size_class = size_class;
+      return header + 1;
+    }
+    statistics_.cached_bytes -= class_bytes(size_class);
+    Header* header = list.back();
+    list.pop_back();
+    return header + 1;
+  }
+
+  void release(Header* header) {
+    auto& list = lists_[header->size_class];
+    if (list.size() == list.capacity()) ++statistics_.system_allocations;
+    list.push_back(header);
+    statistics_.cached_bytes += class_bytes(header->size_class);
+  }
+
+  void trim() {
+    for (auto& list : lists_) {
+      for (Header* header : list) std::free(header);
+      list.clear();
+    }
+    statistics_.cached_bytes = 0;
+  }
+
+  const PoolStatistics& statistics() const { return statistics_; }
+
+ private:
+  std::array<std::vector<Header*>, 4 * 58> lists_;
+  PoolStatistics statistics_;
+};
+
+Pool& pool() {
+  thread_local Pool instance;
+  return instance;
+}
+
+}  // namespace
+
+#ifdef XGRAD_POOL_MALLOC
+
+void* pool_allocate(std::size_t bytes) {
+  return system_allocate((bytes + alignment - 1) / alignment * alignment);
+}
+void pool_release(void* memory) noexcept { std::free(memory); }
+
+#else
+
+void* pool_allocate(std::size_t bytes) { return pool().allocate(bytes); }
+
+void pool_release(void* memory) noexcept {
+  Header* header = static_cast<Header*>(memory) - 1;
+  if (pool_alive) {
+    pool().release(header);
+  } else {
+    std::free(header);
+  }
+}
+
+#endif
+
+Ref<Buffer> Buffer::allocate(std::size_t bytes) {
+  return Ref<Buffer>(new (pool_allocate(sizeof(Buffer) + bytes)) Buffer);
+}
+
+}  // namespace detail
+
+PoolStatistics pool_statistics() { return detail::pool().statistics(); }
+void trim_pool() { detail::pool().trim(); }
+
+}  // namespace xgrad

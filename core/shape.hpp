@@ -1,0 +1,78 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+namespace xgrad {
+
+using Index = std::ptrdiff_t;
+
+/// The extents of a tensor, or its strides in elements: up to 8 numbers, no heap.
+class Shape {
+ public:
+  static constexpr std::size_t max_axes = 8;
+
+  Shape() = default;
+  Shape(std::initializer_list<Index> extents) : Shape(extents.begin(), extents.end()) {}
+  /// Throws past 8 axes.
+  template <class It>
+  Shape(It first, It last) {
+    for (; first != last; ++first) push_back(static_cast<Index>(*first));
+  }
+
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  Index operator[](std::size_t axis) const { return extents_[axis]; }
+  Index& operator[](std::size_t axis) { return extents_[axis]; }
+  Index back() const { return extents_[size_ - 1]; }
+  Index& back() { return extents_[size_ - 1]; }
+  const Index* begin() const { return extents_.data(); }
+  const Index* end() const { return extents_.data() + size_; }
+  Index* begin() { return extents_.data(); }
+  Index* end() { return extents_.data() + size_; }
+
+  void push_back(Index extent);
+  void pop_back() { --size_; }
+  void insert(std::size_t axis, Index extent);
+  void erase(std::size_t axis);
+
+  friend bool operator==(const Shape& a, const Shape& b) {
+    if (a.size_ != b.size_) return false;
+    for (std::size_t i = 0; i < a.size_; ++i) {
+      if (a.extents_[i] != b.extents_[i]) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::array<Index, max_axes> extents_;
+  std::uint8_t size_ = 0;
+};
+
+/// The number of elements: the product of the extents, 1 for a scalar.
+inline Index element_count(const Shape& shape) {
+  Index n = 1;
+  for (Index extent : shape) n *= extent;
+  return n;
+}
+
+/// "(2,3)"; "()" for a scalar.
+std::string to_string(const Shape& shape);
+
+/// Row-major strides, in elements.
+Shape contiguous_strides(const Shape& shape);
+
+/// The common shape of two operands under NumPy's rule: axes are aligned at the right, and an
+/// extent of 1 stretches. Throws, naming `op`, where two extents differ and neither is 1.
+Shape broadcast_shape(const char* op, const Shape& a, const Shape& b);
+
+/// True if `from` stretches to `to` by that rule.
+bool broadcasts_to(const Shape& from, const Shape& to);
+
+/// An axis counted from the end if negative, as a plain position. Throws if there is none such.
+std::size_t normalize_axis(const char* op, Index axis, const Shape& shape);
+
+}  // namespace xgrad

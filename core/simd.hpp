@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cmath>
+#include <complex>
+#include <cstring>
+#include <type_traits>
+
+// gcc 12 sees uninitialised values in its own AVX-512 headers.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <xsimd/xsimd.hpp>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#include <xgrad/core/shape.hpp>
+
+/// What the pointwise kernels compute on: xsimd batches of float and double, and complex numbers
+/// one by one.
+namespace xgrad::detail {
+
+template <class T>
+struct SimdTraits {
+  using Vector = xsimd::batch<T>;
+  static constexpr Index width = static_cast<Index>(xsimd::batch<T>::size);
+};
+template <>
+struct SimdTraits<std::complex<double>> {
+  using Vector = std::complex<double>;
+  static constexpr Index width = 1;
+};
+
+template <class T>
+using SimdVector = typename SimdTraits<T>::Vector;
+template <class T>
+inline constexpr Index simd_width = SimdTraits<T>::width;
+
+template <class T>
+SimdVector<T> simd_broadcast(double value) {
+  return SimdVector<T>(static_cast<T>(value));
+}
+
+/// The first n elements from `from`, zeros behind them; a whole vector if n is at least its width.
+template <class T>
+SimdVector<T> simd_load(const T* from, Index n) {
+  if constexpr (simd_width<T> == 1) {
+    return *from;
+  } else {
+#ifdef __AVX512F__
+    const unsigned mask = n >= simd_width<T> ? ~0u : (1u << n) - 1u;
+    if constexpr (std::is_same_v<T, float>) {
+      return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
+    } else {
+      return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from);
+    }
+#else
+    if (n >= simd_width<T>) return SimdVector<T>::load_unaligned(from);
+    alignas(64) T part[simd_width<T>] = {};
+    std::memcpy(part, from, static_cast<std::size_t>(n) * sizeof(T));
+    return SimdVector<T>::load_aligned(part);
+#endif
+  }
+}
+
+/// Writes the first n elements; all if n is at least the width.
+template <class T>
+void simd_store(T* to, Index n, const SimdVector<T>& value) {
+  if constexpr (simd_width<T> == 1) {
+    *to = value;
+  } else {
+#ifdef __AVX512F__
+    const unsigned mask = n >= simd_width<T> ? ~0u : (1u << n) - 1u;
+    if constexpr (std::is_same_v<T, float>) {
+      _mm512_mask_storeu_ps(to, static_cast<__mmask16>(mask), value);
+    } else {
+      _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), value);
+    }
+#else
+    if (n >= simd_width<T>) {
+      value.store_unaligned(to);
+    } else {
+      alignas(64) T part[simd_width<T>];
+      value.store_aligned(part);
+      std::memcpy(to, part, static_cast<std::size_t>(n) * sizeof(T));
+    }
+#endif
+  }
+}
+
+}  // namespace xgrad::detail
+
+namespace xgrad {
+
+/// `condition ? a : b` in the bodies of pointwise ops, lane by lane. The condition is a comparison,
+/// or a number that is not 0.
+template <class T, class A>
+xsimd::batch<T, A> where(const xsimd::batch_bool<T, A>& condition,
+                         const std::type_identity_t<xsimd::batch<T, A>>& a,
+                         const std::type_identity_t<xsimd::batch<T, A>>& b) {
+  return xsimd::select(condition, a, b);
+}
+template <class T, class A>
+xsimd::batch<T, A> where(const xsimd::batch<T, A>& condition,
+                         const std::type_identity_t<xsimd::batch<T, A>>& a,
+                         const std::type_identity_t<xsimd::batch<T, A>>& b) {
+  return xsimd::select(condition != xsimd::batch<T, A>(T(0)), a, b);
+}
+inline std::complex<double> where(bool condition, std::complex<double> a, std::complex<double> b) {
+  return condition ? a : b;
+}
+inline std::complex<double> where(std::complex<double> condition, std::complex<double> a,
+                                  std::complex<double> b) {
+  return condition != 0.0 ? a : b;
+}
+
+/// The comparison a == b in the bodies of pointwise ops.
+template <class T, class A>
+xsimd::batch_bool<T, A> equal(const xsimd::batch<T, A>& a,
+                              const std::type_identity_t<xsimd::batch<T, A>>& b) {
+  return a == b;
+}
+
+}  // namespace xgrad

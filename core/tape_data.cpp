@@ -1,0 +1,204 @@
+#include <algorithm>
+#include <mutex>
+#include <unordered_set>
+
+#include <xgrad/core/tape_data.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+thread_local TapeData* innermost = nullptr;
+thread_local int suspended = 0;
+
+/// The ids of all live tapes, of every thread.
+struct LiveTapes {
+  std::mutex mutex;
+  std::unordered_set<std::uint64_t> ids;
+};
+
+LiveTapes& live_tapes() {
+  static LiveTapes tapes;
+  return tapes;
+}
+
+std::atomic<std::uint64_t> next_id{1};
+
+bool is_live(std::uint64_t id) {
+  LiveTapes& tapes = live_tapes();
+  const std::lock_guard lock(tapes.mutex);
+  return tapes.ids.contains(id);
+}
+
+constexpr std::size_t chunk_bytes = std::size_t{1} << 16;
+
+}  // namespace
+
+Region Slot::region(const Tensor& view) const {
+  const Index size = view.size();
+  if (size == 0) return {0, 0, 0, element_count(shape) == 0, true};
+  const Index slice = element_count(shape) / slices();
+  const Index offset = (view.bytes() - base) / static_cast<Index>(item_size(dtype));
+  Index extent = 0;
+  for (std::size_t i = 0; i < view.dim(); ++i) extent += (view.shape()[i] - 1) * view.strides()[i];
+  const Index first = offset / slice;
+  const Index last = (offset + extent) / slice + 1;
+  // A view reads no element twice, so one with as many elements as the slices is all of them.
+  const bool exact = size == (last - first) * slice;
+  return {offset, first, last, exact, exact && view.is_contiguous()};
+}
+
+bool Slot::used_once(const Region& region) const {
+  if (slice_uses.empty()) return uses == 1;
+  return std::all_of(slice_uses.begin() + region.first, slice_uses.begin() + region.last,
+                     [this](std::uint32_t n) { return n + uses == 1; });
+}
+
+TapeData::TapeData(TapeMode mode) : id_(next_id++), mode_(mode), outer_(innermost) {
+  LiveTapes& tapes = live_tapes();
+  const std::lock_guard lock(tapes.mutex);
+  tapes.ids.insert(id_);
+  innermost = this;
+}
+
+TapeData::~TapeData() {
+  innermost = outer_;
+  {
+    LiveTapes& tapes = live_tapes();
+    const std::lock_guard lock(tapes.mutex);
+    tapes.ids.erase(id_);
+  }
+  for (std::uint32_t i = 0; i < nodes.size(); ++i) release(i);
+  for (std::byte* chunk : chunks_) pool_release(chunk);
+}
+
+TapeData* TapeData::current() { return suspended > 0 ? nullptr : innermost; }
+
+TapeData& TapeData::find(std::uint64_t id, const char* caller) {
+  for (TapeData* tape = innermost; tape; tape = tape->outer_) {
+    if (tape->id_ == id) return *tape;
+  }
+  if (id == 0) {
+    throw Error(std::string(caller) +
+                ": y was not recorded: it is a constant, or no tape was active when it was made");
+  }
+  throw Error(std::string(caller) + ": y was recorded on tape " + std::to_string(id) +
+              (is_live(id) ? ", which belongs to another thread"
+                           : ", which is gone: a gradient needs the tape's scope"));
+}
+
+std::uint32_t TapeData::slot_of(const Var& x) {
+  const VarData& data = *x.data();
+  if (data.tape == id_) return data.slot;
+  if (data.parameter) return data.parameter->trainable ? parameter_slot(data.parameter) : no_slot;
+  if (data.tape != 0 && is_live(data.tape)) {
+    throw Error("tape: a Var of tape " + std::to_string(data.tape) + " was used under tape " +
+                std::to_string(id_) + ": detach it, or end the inner tape's scope first");
+  }
+  return no_slot;
+}
+
+std::uint32_t TapeData::parameter_slot(const Ref<Parameter>& parameter) {
+  const auto [place, is_new] =
+      slot_of_parameter_.try_emplace(parameter.get(), static_cast<std::uint32_t>(slots.size()));
+  if (is_new) {
+    Slot slot;
+    slot.shape = parameter->value.shape();
+    slot.dtype = parameter->value.dtype();
+    slot.base = parameter->value.bytes();
+    slot.parameter = parameter;
+    slot.version = parameter->version;
+    parameter_slots.push_back(static_cast<std::uint32_t>(slots.size()));
+    slots.push_back(std::move(slot));
+  }
+  return place->second;
+}
+
+Var TapeData::record(Operation* operation, std::span<const Var> inputs, const Tensor& value) {
+  const auto node = static_cast<std::uint32_t>(nodes.size());
+  NodeRecord record{operation, static_cast<std::uint32_t>(inputs_.size()),
+                    static_cast<std::uint32_t>(inputs.size()), no_slot};
+  for (const Var& input : inputs) {
+    const std::uint32_t index = slot_of(input);
+    inputs_.push_back({input, index});
+    if (index == no_slot) continue;
+    Slot& slot = slots[index];
+    const Region region = slot.region(input.tensor());
+    if (region.last - region.first == slot.slices()) {
+      ++slot.uses;
+    } else {
+      if (slot.slice_uses.empty()) slot.slice_uses.resize(static_cast<std::size_t>(slot.slices()));
+      for (Index i = region.first; i < region.last; ++i) {
+        ++slot.slice_uses[static_cast<std::size_t>(i)];
+      }
+    }
+  }
+  record.slot = static_cast<std::uint32_t>(slots.size());
+  nodes.push_back(record);
+  Slot& slot = slots.emplace_back();
+  slot.shape = value.shape();
+  slot.dtype = value.dtype();
+  slot.base = value.bytes();
+  slot.producer = node;
+
+  Ref<VarData> data = VarData::make(value);
+  data->tape = id_;
+  data->slot = record.slot;
+  return Var(std::move(data));
+}
+
+void TapeData::release(std::uint32_t node) {
+  NodeRecord& record = nodes[node];
+  if (!record.operation) return;
+  record.operation->~Operation();
+  record.operation = nullptr;
+  for (std::uint32_t i = 0; i < record.input_count; ++i) inputs_[record.first_input + i].var = {};
+}
+
+void TapeData::check_versions() const {
+  for (std::uint32_t index : parameter_slots) {
+    const Slot& slot = slots[index];
+    if (slot.parameter->version != slot.version) {
+      throw Error("backward: parameter '" + slot.parameter->name + "' was changed (version " +
+                  std::to_string(slot.version) + " to " + std::to_string(slot.parameter->version) +
+                  ") while the tape still needs it");
+    }
+  }
+}
+
+void TapeData::begin_pass(bool retain) {
+  if (consumed_) {
+    throw Error("backward: tape " + std::to_string(id_) +
+                " was consumed by an earlier pass: give that pass {.retain = true}");
+  }
+  check_versions();
+  consumed_ = !retain;
+}
+
+void* TapeData::allocate(std::size_t bytes, std::size_t alignment) {
+  bytes = (bytes + alignment - 1) / alignment * alignment;
+  if (bytes > chunk_bytes) throw Error("tape: an operation's own data is larger than 64 KiB");
+  // A chunk is filled from its end, so that `chunk_left_` is also the offset.
+  chunk_left_ = chunk_left_ / alignment * alignment;
+  if (chunk_left_ < bytes) {
+    chunks_.push_back(static_cast<std::byte*>(pool_allocate(chunk_bytes)));
+    chunk_left_ = chunk_bytes;
+  }
+  chunk_left_ -= bytes;
+  return chunks_.back() + chunk_left_;
+}
+
+RecordingScope::RecordingScope(bool record) : suspended_before_(suspended) {
+  suspended = record ? 0 : 1;
+}
+RecordingScope::~RecordingScope() { suspended = suspended_before_; }
+
+}  // namespace xgrad::detail
+
+namespace xgrad {
+
+NoTape::NoTape() { ++detail::suspended; }
+NoTape::~NoTape() { --detail::suspended; }
+
+bool is_recording() { return detail::TapeData::current() != nullptr; }
+
+}  // namespace xgrad

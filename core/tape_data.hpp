@@ -1,0 +1,133 @@
+#pragma once
+
+#include <span>
+#include <unordered_map>
+
+#include <xgrad/core/gradient_storage.hpp>
+#include <xgrad/core/tape.hpp>
+
+namespace xgrad::detail {
+
+class FastBackward;
+class FunctionalBackward;
+
+inline constexpr std::uint32_t no_node = ~std::uint32_t{0};
+
+/// An input of a recorded node.
+struct Input {
+  Var var;
+  std::uint32_t slot;  ///< no_slot: takes no gradient
+};
+
+/// What a node does when the backward pass reaches it. Lives in the tape's arena.
+class Operation {
+ public:
+  virtual ~Operation() = default;
+  virtual const char* name() const = 0;
+  /// Adds the gradients of the inputs, in gradient storage.
+  virtual void pull(FastBackward& pass, std::uint32_t node) = 0;
+  /// The same in ops on Vars, which may be recorded in turn.
+  virtual void pull(FunctionalBackward& pass, std::uint32_t node) = 0;
+  /// Bit i: the derivative by input i is exactly 1 wherever the shapes agree.
+  virtual std::uint32_t addends() const { return 0; }
+};
+
+struct NodeRecord {
+  Operation* operation;
+  std::uint32_t first_input;
+  std::uint32_t input_count;
+  std::uint32_t slot;
+};
+
+/// A value that takes a gradient: a node's output or a parameter. Its views have the same slot.
+struct Slot {
+  Shape shape;
+  DType dtype;
+  const std::byte* base;                 ///< the value's first element
+  std::uint32_t producer = no_node;      ///< the node whose output this is
+  std::uint32_t uses = 0;                ///< as an input, of all slices
+  Ref<Parameter> parameter;              ///< or the parameter it is
+  std::uint64_t version = 0;             ///< of the parameter, when first used
+  PoolVector<std::uint32_t> slice_uses;  ///< further uses of each slice; empty: none
+
+  Index slices() const { return shape.empty() ? 1 : shape[0]; }
+  Region region(const Tensor& view) const;
+  /// True if exactly one recorded input reads the region.
+  bool used_once(const Region& region) const;
+};
+
+/// The record behind a Tape: nodes in the order of execution, their inputs, and the slots.
+class TapeData {
+ public:
+  explicit TapeData(TapeMode mode);
+  ~TapeData();
+  TapeData(const TapeData&) = delete;
+  TapeData& operator=(const TapeData&) = delete;
+
+  /// The tape that records on this thread, or null (none, or suspended).
+  static TapeData* current();
+  /// The live tape of that id on this thread. Throws, naming `caller`, if it is gone or elsewhere.
+  static TapeData& find(std::uint64_t id, const char* caller);
+
+  std::uint64_t id() const { return id_; }
+  TapeMode mode() const { return mode_; }
+
+  /// The slot of x on this tape, no_slot for a constant. Throws if x belongs to another live tape.
+  std::uint32_t slot_of(const Var& x);
+
+  /// Appends a node. The operation is from `make`.
+  Var record(Operation* operation, std::span<const Var> inputs, const Tensor& value);
+
+  template <class T, class... Args>
+  T* make(Args&&... args) {
+    return new (allocate(sizeof(T), alignof(T))) T(std::forward<Args>(args)...);
+  }
+
+  std::span<const Input> inputs(std::uint32_t node) const {
+    const NodeRecord& record = nodes[node];
+    return {inputs_.data() + record.first_input, record.input_count};
+  }
+  /// Forgets what the node held: values return to the pool.
+  void release(std::uint32_t node);
+
+  /// Throws if a parameter was changed since this tape first used it.
+  void check_versions() const;
+  /// Throws if an earlier pass has consumed the record; marks it consumed unless `retain`.
+  void begin_pass(bool retain);
+
+  PoolVector<NodeRecord> nodes;
+  PoolVector<Slot> slots;
+  PoolVector<std::uint32_t> parameter_slots;
+
+ private:
+  std::uint32_t parameter_slot(const Ref<Parameter>& parameter);
+  void* allocate(std::size_t bytes, std::size_t alignment);
+
+  std::uint64_t id_;
+  TapeMode mode_;
+  bool consumed_ = false;
+  TapeData* outer_;
+  PoolVector<Input> inputs_;
+  std::unordered_map<const Parameter*, std::uint32_t, std::hash<const Parameter*>,
+                     std::equal_to<const Parameter*>,
+                     PoolAllocator<std::pair<const Parameter* const, std::uint32_t>>>
+      slot_of_parameter_;
+  PoolVector<std::byte*> chunks_;
+  std::size_t chunk_left_ = 0;
+
+  friend class xgrad::NoTape;
+};
+
+/// Runs with recording suspended or not, whatever the caller's state.
+class RecordingScope {
+ public:
+  explicit RecordingScope(bool record);
+  ~RecordingScope();
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+ private:
+  int suspended_before_;
+};
+
+}  // namespace xgrad::detail

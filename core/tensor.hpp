@@ -1,0 +1,103 @@
+#pragma once
+
+#include <initializer_list>
+#include <vector>
+
+#include <xgrad/core/dtype.hpp>
+#include <xgrad/core/pool.hpp>
+#include <xgrad/core/shape.hpp>
+
+namespace xt {
+template <class E>
+class xexpression;
+}
+
+namespace xgrad {
+
+/// A read-only n-dimensional array with a run-time dtype. Copies share their memory.
+///
+/// <xgrad/core/array.hpp> connects it to xtensor: a Tensor is made from any xtensor expression, and
+/// `value<float>()` is an xtensor expression over the same memory.
+class Tensor {
+ public:
+  Tensor() : Tensor(Shape{0}, DType::float32) {}
+
+  /// Copies `values`, in row-major order. Throws if their number does not fit the shape.
+  Tensor(const Shape& shape, const std::vector<float>& values);
+  Tensor(const Shape& shape, const std::vector<double>& values);
+  Tensor(const Shape& shape, std::initializer_list<double> values, DType dtype = DType::float32);
+
+  /// A copy of an xtensor expression. Its element type decides the dtype: float, double or
+  /// std::complex<double>; integers and bool become float32. Defined in <xgrad/core/array.hpp>.
+  template <class E>
+  Tensor(const xt::xexpression<E>& expression);
+
+  /// Every element is `value`.
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::float32);
+  static Tensor zeros(const Shape& shape, DType dtype = DType::float32) {
+    return full(shape, 0.0, dtype);
+  }
+
+  const Shape& shape() const { return shape_; }
+  const Shape& strides() const { return strides_; }  ///< in elements
+  std::size_t dim() const { return shape_.size(); }
+  Index size() const { return element_count(shape_); }
+  DType dtype() const { return dtype_; }
+
+  /// The elements as an xtensor expression over the same memory. Throws if T is not the dtype.
+  /// Defined in <xgrad/core/array.hpp>.
+  template <class T>
+  auto value() const;
+
+  /// The first element's address. Throws if T is not the dtype.
+  template <class T>
+  const T* data() const {
+    check_type(dtype_of<T>());
+    return reinterpret_cast<const T*>(data_);
+  }
+
+  /// The only element. Throws if there is not exactly one.
+  double item() const;
+
+  /// The elements in row-major order, converted to double (the real part of complex128).
+  std::vector<double> to_vector() const;
+
+  /// A copy in another dtype (itself if there is nothing to convert). complex128 gives its real
+  /// part.
+  Tensor to(DType dtype) const;
+
+  /// True if the elements lie in row-major order without gaps.
+  bool is_contiguous() const;
+
+  // For the engine: memory that is not yet shared may be written.
+  static Tensor uninitialized(const Shape& shape, DType dtype);
+  Tensor view(std::byte* data, const Shape& shape, const Shape& strides) const;
+  std::byte* bytes() const { return data_; }
+  template <class T>
+  T* mutable_data() const {
+    return const_cast<T*>(data<T>());
+  }
+  bool is_unique() const { return buffer_->references.load(std::memory_order_relaxed) == 1; }
+  void release() { buffer_ = {}; }  ///< forgets the memory, keeps the shape
+
+ private:
+  Tensor(const Shape& shape, DType dtype);
+  void check_type(DType requested) const;
+
+  detail::Ref<detail::Buffer> buffer_;
+  std::byte* data_ = nullptr;
+  Shape shape_;
+  Shape strides_;
+  DType dtype_ = DType::float32;
+};
+
+namespace detail {
+
+/// Copies elements between tensors of one shape, converting the dtype where they differ.
+void copy_elements(const Tensor& from, const Tensor& to);
+
+/// The tensor itself if it is contiguous, else a row-major copy.
+Tensor contiguous(const Tensor& tensor);
+
+}  // namespace detail
+}  // namespace xgrad

@@ -1,0 +1,132 @@
+#include <xgrad/core/tape_data.hpp>
+#include <xgrad/core/var.hpp>
+
+namespace xgrad {
+namespace detail {
+
+Ref<VarData> VarData::make(Tensor value) {
+  auto* data = new (pool_allocate(sizeof(VarData))) VarData;
+  data->value = std::move(value);
+  return Ref<VarData>(data);
+}
+
+void VarData::destroy(VarData* data) noexcept {
+  data->~VarData();
+  pool_release(data);
+}
+
+}  // namespace detail
+
+namespace {
+
+void check_same_layout(const char* op, const detail::Parameter& parameter, const Tensor& given) {
+  if (given.dtype() != parameter.value.dtype()) {
+    throw Error(std::string(op) + ": parameter '" + parameter.name + "' is " +
+                xgrad::name(parameter.value.dtype()) + ", the argument is " +
+                xgrad::name(given.dtype()));
+  }
+  if (!(given.shape() == parameter.value.shape())) {
+    throw Error(std::string(op) + ": parameter '" + parameter.name + "' is " +
+                to_string(parameter.value.shape()) + ", the argument is " +
+                to_string(given.shape()));
+  }
+}
+
+}  // namespace
+
+detail::VarData& Var::checked() const {
+  if (!data_) throw Error("var: it has no value: assign to it first");
+  return *data_;
+}
+
+bool Var::is_view_of_parameter() const {
+  const Tensor& base = data_->parameter->value;
+  return data_->value.bytes() != base.bytes() || !(data_->value.shape() == base.shape()) ||
+         !(data_->value.strides() == base.strides());
+}
+
+detail::Parameter& Var::parameter(const char* caller) const {
+  checked();
+  if (!is_parameter()) throw Error(std::string(caller) + ": this Var is not a parameter");
+  return *data_->parameter;
+}
+
+Var Var::operator[](Index i) const {
+  const Tensor& x = tensor();
+  if (x.dim() == 0) throw Error("operator[]: x is a scalar: it has no axis");
+  const Index extent = x.shape()[0];
+  if (i < -extent || i >= extent) {
+    throw Error("operator[]: x is " + to_string(x.shape()) + ": there is no slice " +
+                std::to_string(i));
+  }
+  if (i < 0) i += extent;
+  detail::Ref<detail::VarData> view = detail::VarData::make(
+      x.view(x.bytes() + i * x.strides()[0] * static_cast<Index>(item_size(x.dtype())),
+             Shape(x.shape().begin() + 1, x.shape().end()),
+             Shape(x.strides().begin() + 1, x.strides().end())));
+  view->slot = data_->slot;
+  view->tape = data_->tape;
+  view->parameter = data_->parameter;
+  return Var(std::move(view));
+}
+
+bool Var::requires_grad() const {
+  if (!data_) return false;
+  return data_->tape != 0 || (data_->parameter && data_->parameter->trainable);
+}
+
+const Tensor& Var::grad() const {
+  const detail::Parameter& p = parameter("grad");
+  if (!p.has_gradient) throw Error("grad: parameter '" + p.name + "' has no gradient");
+  return p.gradient;
+}
+
+void Var::add_grad(const Tensor& gradient) const {
+  detail::Parameter& p = parameter("add_grad");
+  check_same_layout("add_grad", p, gradient);
+  Tensor sum = Tensor::uninitialized(gradient.shape(), gradient.dtype());
+  detail::copy_elements(gradient, sum);
+  if (p.has_gradient) {
+    detail::dispatch(sum.dtype(), [&]<class T>() {
+      const T* old = p.gradient.data<T>();
+      T* total = sum.mutable_data<T>();
+      for (Index i = 0; i < sum.size(); ++i) total[i] += old[i];
+    });
+  }
+  p.gradient = sum;
+  p.has_gradient = true;
+}
+
+void Var::assign(const Tensor& value) const {
+  detail::Parameter& p = parameter("assign");
+  check_same_layout("assign", p, value);
+  // In place, so that views of the parameter stay views; by way of a copy, as `value` may be one.
+  Tensor copy = Tensor::uninitialized(value.shape(), value.dtype());
+  detail::copy_elements(value, copy);
+  detail::copy_elements(copy, p.value);
+  ++p.version;
+}
+
+void Var::convert(DType dtype) const {
+  detail::Parameter& p = parameter("convert");
+  if (p.value.dtype() == dtype) return;
+  p.value = p.value.to(dtype);
+  if (p.has_gradient) p.gradient = p.gradient.to(dtype);
+  if (!p.has_gradient) p.gradient = Tensor();
+  data_->value = p.value;
+  ++p.version;
+}
+
+Var parameter(const Tensor& value, std::string name) {
+  detail::Ref<detail::Parameter> record(new detail::Parameter);
+  record->name = std::move(name);
+  record->value = Tensor::uninitialized(value.shape(), value.dtype());
+  detail::copy_elements(value, record->value);
+  detail::Ref<detail::VarData> data = detail::VarData::make(record->value);
+  data->parameter = std::move(record);
+  return Var(std::move(data));
+}
+
+Var detach(const Var& x) { return Var(x.tensor()); }
+
+}  // namespace xgrad

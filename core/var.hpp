@@ -1,0 +1,153 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <xgrad/core/tensor.hpp>
+
+namespace xgrad {
+
+class Var;
+
+namespace detail {
+
+template <class T>
+class PackedMatrix;
+
+/// What a parameter has beyond its value; shared by every handle to it and by its views.
+struct Parameter {
+  std::atomic<std::uint32_t> references{1};
+  std::string name;
+  Tensor value;
+  Tensor gradient;            ///< memory for the gradient; a value only if has_gradient
+  bool has_gradient = false;  ///< the next backward adds if true, assigns if false
+  bool trainable = true;
+  std::uint64_t version = 0;  ///< raised by every change of the value
+
+  /// The value packed for products x.W and x.W^T, made on first use of a version.
+  std::mutex packing;
+  std::uint64_t packed_version[2] = {~std::uint64_t{0}, ~std::uint64_t{0}};
+  std::shared_ptr<const PackedMatrix<float>> packed_float[2];
+  std::shared_ptr<const PackedMatrix<double>> packed_double[2];
+
+  static void destroy(Parameter* parameter) noexcept { delete parameter; }
+};
+
+inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
+
+/// What a Var points to.
+struct VarData {
+  std::atomic<std::uint32_t> references{1};
+  std::uint32_t slot = no_slot;  ///< where the tape keeps the gradient; a view has its base's slot
+  std::uint64_t tape = 0;        ///< the tape that recorded it, 0 for none
+  Tensor value;
+  Ref<Parameter> parameter;  ///< set for a parameter and its views
+
+  static Ref<VarData> make(Tensor value);
+  static void destroy(VarData* data) noexcept;
+};
+
+}  // namespace detail
+
+/// The base of every pointwise expression type (see <xgrad/core/expression.hpp>).
+struct Expression {};
+
+template <class E>
+concept PointwiseExpression = std::is_base_of_v<Expression, E>;
+
+/// A handle to a value: a constant, a parameter, or a result that a Tape recorded.
+///
+/// Copies of a Var are the same variable. The value cannot be changed through it, but for a
+/// parameter's `assign`. A Var belongs to the thread that made it; parameters may be read by
+/// several.
+class Var {
+ public:
+  /// No value; only good for being assigned to.
+  Var() = default;
+
+  /// A constant.
+  Var(const Tensor& value) : data_(detail::VarData::make(value)) {}
+  template <class E>
+  Var(const xt::xexpression<E>& value) : Var(Tensor(value)) {}
+
+  /// Evaluates a pointwise expression and records it as one node.
+  template <PointwiseExpression E>
+  Var(const E& expression);
+
+  bool defined() const { return static_cast<bool>(data_); }
+  const Tensor& tensor() const { return checked().value; }
+  const Shape& shape() const { return tensor().shape(); }
+  std::size_t dim() const { return tensor().dim(); }
+  Index size() const { return tensor().size(); }
+  DType dtype() const { return tensor().dtype(); }
+  double item() const { return tensor().item(); }  ///< the only element
+
+  /// The elements as a read-only xtensor expression over the same memory.
+  template <class T>
+  auto value() const {
+    return tensor().template value<T>();
+  }
+
+  /// The i-th slice along the first axis: a view, which shares value and gradient memory.
+  /// Negative i counts from the end. Throws if there is no such slice.
+  Var operator[](Index i) const;
+
+  /// True for a trainable parameter and for whatever a tape recorded from one.
+  bool requires_grad() const;
+
+  // -- parameters; for any other Var these throw ------------------------------------------------
+
+  bool is_parameter() const { return data_ && data_->parameter && !is_view_of_parameter(); }
+  const std::string& name() const { return parameter("name").name; }
+
+  /// The gradient that backward passes have summed since the last optimiser step.
+  /// Throws if there is none.
+  const Tensor& grad() const;
+  bool has_grad() const { return parameter("has_grad").has_gradient; }
+  void clear_grad() const { parameter("clear_grad").has_gradient = false; }
+
+  /// Adds to the gradient (assigns if there is none). Throws if shape or dtype differ.
+  void add_grad(const Tensor& gradient) const;
+
+  /// Replaces the value. Throws if shape or dtype differ. Raises the version, so that a tape which
+  /// still needs the old value refuses its backward pass.
+  void assign(const Tensor& value) const;
+
+  /// The number of changes so far.
+  std::uint64_t version() const { return parameter("version").version; }
+
+  /// A parameter that is not trainable takes part as a constant.
+  bool trainable() const { return parameter("trainable").trainable; }
+  void set_trainable(bool trainable) const { parameter("set_trainable").trainable = trainable; }
+
+  /// Converts value and gradient to another dtype. Raises the version.
+  void convert(DType dtype) const;
+
+  // -- for the engine ---------------------------------------------------------------------------
+
+  explicit Var(detail::Ref<detail::VarData> data) : data_(std::move(data)) {}
+  const detail::VarData* data() const { return data_.get(); }
+  /// Two handles to the same variable.
+  bool is(const Var& other) const { return data_ == other.data_; }
+  /// The parameter's own record, for optimisers, which change the value in place.
+  detail::Parameter& parameter(const char* caller) const;
+  /// The parameter behind a parameter or a view of one, else null.
+  detail::Parameter* parameter_or_null() const { return data_ ? data_->parameter.get() : nullptr; }
+
+ private:
+  detail::VarData& checked() const;
+  bool is_view_of_parameter() const;
+
+  detail::Ref<detail::VarData> data_;
+};
+
+/// A trainable leaf: its gradient outlives the tape, and optimisers change its value.
+Var parameter(const Tensor& value, std::string name = {});
+
+/// The same value, cut off from the tape: a constant. No copy is made.
+Var detach(const Var& x);
+
+}  // namespace xgrad

@@ -1,0 +1,331 @@
+#pragma once
+
+#include <numbers>
+
+#include <xgrad/core/arithmetic.hpp>
+
+/// The pointwise functions. Each is one struct, its value and its pullback, and one function.
+/// Conventions at kinks, ties and NaN follow PyTorch 1.13. Every function takes a Var or a
+/// pointwise expression and returns an expression; y is the result, dy its gradient.
+namespace xgrad {
+namespace detail {
+
+// The names for numbers; for SIMD batches and Vars argument-dependent lookup finds theirs.
+using std::abs;
+using std::cos;
+using std::exp;
+using std::log;
+using std::pow;
+using std::sin;
+using std::sqrt;
+using std::tanh;
+
+/// Branches of a piecewise analytic function are chosen by the real part.
+template <class T, class A>
+auto is_negative(const xsimd::batch<T, A>& x) {
+  return x < xsimd::batch<T, A>(T(0));
+}
+inline bool is_negative(std::complex<double> x) { return x.real() < 0; }
+
+inline std::complex<double> log1p(std::complex<double> x) {
+  const double a = x.real();
+  const double b = x.imag();
+  return {0.5 * std::log1p(a * (2 + a) + b * b), std::atan2(b, 1 + a)};
+}
+inline std::complex<double> expm1(std::complex<double> x) {
+  const double half = std::sin(0.5 * x.imag());
+  return {std::expm1(x.real()) * std::cos(x.imag()) - 2 * half * half,
+          std::exp(x.real()) * std::sin(x.imag())};
+}
+
+template <class T, class A>
+xsimd::batch<T, A> sigmoid(const xsimd::batch<T, A>& x) {
+  return 1.0 / (1.0 + exp(-x));
+}
+inline std::complex<double> sigmoid(std::complex<double> x) {
+  return x.real() < 0 ? exp(x) / (1.0 + exp(x)) : 1.0 / (1.0 + exp(-x));
+}
+
+/// A number in x's arithmetic, rounded if that is float.
+template <class T, class A>
+xsimd::batch<T, A> number(const xsimd::batch<T, A>&, double value) {
+  return xsimd::batch<T, A>(static_cast<T>(value));
+}
+template <class V>
+double number(const V&, double value) {
+  return value;
+}
+
+struct Exp {
+  static constexpr const char* name = "exp";
+  static auto value(auto x) { return exp(x); }
+  static auto pullback(auto g, auto y, auto) { return g * y; }
+};
+struct Log {
+  static constexpr const char* name = "log";
+  static auto value(auto x) { return log(x); }
+  static auto pullback(auto g, auto, auto x) { return g / x; }
+};
+struct Log1p {
+  static constexpr const char* name = "log1p";
+  static auto value(auto x) { return log1p(x); }
+  static auto pullback(auto g, auto, auto x) { return g / (1.0 + x); }
+};
+struct Expm1 {
+  static constexpr const char* name = "expm1";
+  static auto value(auto x) { return expm1(x); }
+  static auto pullback(auto g, auto y, auto) { return g * (y + 1.0); }
+};
+struct Sqrt {
+  static constexpr const char* name = "sqrt";
+  static auto value(auto x) { return sqrt(x); }
+  static auto pullback(auto g, auto y, auto) { return g / (2.0 * y); }
+};
+struct Square {
+  static constexpr const char* name = "square";
+  static auto value(auto x) { return x * x; }
+  static auto pullback(auto g, auto, auto x) { return g * (2.0 * x); }
+};
+struct Pow {
+  static constexpr const char* name = "pow";
+  static auto value(auto a, auto b) { return pow(a, b); }
+  static auto pullback(auto g, auto y, auto a, auto b) {
+    return std::tuple(where(equal(b, 0.0), 0.0, g * b * pow(a, b - 1.0)),
+                      where(equal(y, 0.0), 0.0, g * y * log(a)));
+  }
+};
+struct Abs {
+  static constexpr const char* name = "abs";
+  static constexpr bool analytic = false;
+  static auto value(auto x) { return abs(x); }
+  static auto pullback(auto g, auto, auto x) {
+    return where(x > 0.0, g, where(x < 0.0, -g, 0.0 * g));
+  }
+};
+struct Sin {
+  static constexpr const char* name = "sin";
+  static auto value(auto x) { return sin(x); }
+  static auto pullback(auto g, auto, auto x) { return g * cos(x); }
+};
+struct Cos {
+  static constexpr const char* name = "cos";
+  static auto value(auto x) { return cos(x); }
+  static auto pullback(auto g, auto, auto x) { return -g * sin(x); }
+};
+struct Erf {
+  static constexpr const char* name = "erf";
+  static constexpr bool analytic = false;
+  static auto value(auto x) { return erf(x); }
+  static auto pullback(auto g, auto, auto x) {
+    return g * (number(x, 2 * std::numbers::inv_sqrtpi) * exp(-x * x));
+  }
+};
+struct Sigmoid {
+  static constexpr const char* name = "sigmoid";
+  static auto value(auto x) { return sigmoid(x); }
+  static auto pullback(auto g, auto y, auto) { return g * y * (1.0 - y); }
+};
+struct Tanh {
+  static constexpr const char* name = "tanh";
+  static auto value(auto x) { return tanh(x); }
+  static auto pullback(auto g, auto y, auto) { return g * (1.0 - y * y); }
+};
+struct Relu {
+  static constexpr const char* name = "relu";
+  static auto value(auto x) { return where(is_negative(x), 0.0, x); }
+  static auto pullback(auto g, auto, auto x) { return where(x > 0.0, g, 0.0); }
+};
+struct LeakyRelu {
+  static constexpr const char* name = "leaky_relu";
+  static auto value(auto x, auto slope) { return where(is_negative(x), slope * x, x); }
+  static auto pullback(auto g, auto, auto x, auto slope) {
+    return std::tuple(where(x > 0.0, g, g * slope), NoGradient());
+  }
+};
+struct Elu {
+  static constexpr const char* name = "elu";
+  static auto value(auto x, auto alpha) { return where(is_negative(x), alpha * expm1(x), x); }
+  static auto pullback(auto g, auto y, auto x, auto alpha) {
+    return std::tuple(where(x > 0.0, g, g * (y + alpha)), NoGradient());
+  }
+};
+struct Gelu {
+  static constexpr const char* name = "gelu";
+  static constexpr bool analytic = false;
+  static auto value(auto x) { return x * cumulative(x); }
+  static auto pullback(auto g, auto, auto x) { return g * (cumulative(x) + x * density(x)); }
+  static auto cumulative(auto x) {
+    return 0.5 * (1.0 + erf(x * number(x, 1 / std::numbers::sqrt2)));
+  }
+  static auto density(auto x) {
+    return number(x, std::numbers::inv_sqrtpi / std::numbers::sqrt2) * exp(-0.5 * x * x);
+  }
+};
+struct Softplus {
+  static constexpr const char* name = "softplus";
+  static auto value(auto x) {
+    const auto negative = is_negative(x);  // of x and of -|x| alike
+    return where(negative, 0.0, x) + log1p(exp(where(negative, x, -x)));
+  }
+  static auto pullback(auto g, auto, auto x) { return g * sigmoid(x); }
+};
+struct Silu {
+  static constexpr const char* name = "silu";
+  static auto value(auto x) { return x * sigmoid(x); }
+  static auto pullback(auto g, auto, auto x) {
+    return g * (sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))));
+  }
+};
+struct Maximum {
+  static constexpr const char* name = "maximum";
+  static constexpr bool analytic = false;
+  static auto value(auto a, auto b) { return where(a > b, a, where(equal(a, a), b, a)); }
+  static auto pullback(auto g, auto, auto a, auto b) {
+    return std::tuple(where(a < b, 0.0, where(equal(a, b), 0.5 * g, g)),
+                      where(a > b, 0.0, where(equal(a, b), 0.5 * g, g)));
+  }
+};
+struct Minimum {
+  static constexpr const char* name = "minimum";
+  static constexpr bool analytic = false;
+  static auto value(auto a, auto b) { return where(a < b, a, where(equal(a, a), b, a)); }
+  static auto pullback(auto g, auto, auto a, auto b) {
+    return std::tuple(where(a > b, 0.0, where(equal(a, b), 0.5 * g, g)),
+                      where(a < b, 0.0, where(equal(a, b), 0.5 * g, g)));
+  }
+};
+struct Clip {
+  static constexpr const char* name = "clip";
+  static constexpr bool analytic = false;
+  static auto value(auto x, auto low, auto high) {
+    return where(x < low, low, where(x > high, high, x));
+  }
+  static auto pullback(auto g, auto, auto x, auto low, auto high) {
+    return std::tuple(where(x < low, 0.0, where(x > high, 0.0, where(equal(x, x), g, 0.0))),
+                      NoGradient(), NoGradient());
+  }
+};
+
+template <class T>
+concept PointwiseOperand = Operands<T>;
+
+}  // namespace detail
+
+/// y = e^x; dx = dy y.
+auto exp(const detail::PointwiseOperand auto& x) { return pointwise<detail::Exp>(x); }
+
+/// Natural logarithm; dx = dy / x. NaN for x < 0, -inf at 0.
+auto log(const detail::PointwiseOperand auto& x) { return pointwise<detail::Log>(x); }
+
+/// log(1 + x), exact for small x; dx = dy / (1 + x).
+auto log1p(const detail::PointwiseOperand auto& x) { return pointwise<detail::Log1p>(x); }
+
+/// e^x - 1, exact for small x; dx = dy (y + 1).
+auto expm1(const detail::PointwiseOperand auto& x) { return pointwise<detail::Expm1>(x); }
+
+/// dx = dy / (2 y): infinite at 0. NaN for x < 0.
+auto sqrt(const detail::PointwiseOperand auto& x) { return pointwise<detail::Sqrt>(x); }
+
+/// x^2; dx = 2 x dy.
+auto square(const detail::PointwiseOperand auto& x) { return pointwise<detail::Square>(x); }
+
+/// a^b; da = dy b a^(b-1), db = dy y log(a); da is 0 where b is 0, db is 0 where y is 0.
+template <class A, class B>
+requires detail::Operands<A, B>
+auto pow(const A& a, const B& b) { return pointwise<detail::Pow>(a, b); }
+
+/// |x|; dx = dy sign(x), 0 at 0.
+auto abs(const detail::PointwiseOperand auto& x) { return pointwise<detail::Abs>(x); }
+
+/// Sine of x in radians; dx = dy cos(x).
+auto sin(const detail::PointwiseOperand auto& x) { return pointwise<detail::Sin>(x); }
+
+/// Cosine of x in radians; dx = -dy sin(x).
+auto cos(const detail::PointwiseOperand auto& x) { return pointwise<detail::Cos>(x); }
+
+/// The error function; dx = dy 2/sqrt(pi) e^(-x^2).
+auto erf(const detail::PointwiseOperand auto& x) { return pointwise<detail::Erf>(x); }
+
+/// y = 1 / (1 + e^-x); dx = dy y (1 - y).
+auto sigmoid(const detail::PointwiseOperand auto& x) { return pointwise<detail::Sigmoid>(x); }
+
+/// y = tanh(x); dx = dy (1 - y^2).
+auto tanh(const detail::PointwiseOperand auto& x) { return pointwise<detail::Tanh>(x); }
+
+/// max(x, 0); dx = dy where x > 0, 0 elsewhere (at 0 too).
+auto relu(const detail::PointwiseOperand auto& x) { return pointwise<detail::Relu>(x); }
+
+/// x where x > 0, slope x elsewhere; the derivative at 0 is slope.
+auto leaky_relu(const detail::PointwiseOperand auto& x, double slope = 0.01) {
+  return pointwise<detail::LeakyRelu>(x, slope);
+}
+
+/// x where x > 0, alpha (e^x - 1) elsewhere; the derivative at 0 is alpha. Clevert et al. 2015.
+auto elu(const detail::PointwiseOperand auto& x, double alpha = 1.0) {
+  return pointwise<detail::Elu>(x, alpha);
+}
+
+/// x Phi(x), with Phi the standard normal distribution function (the erf form, no tanh
+/// approximation); dx = dy (Phi(x) + x phi(x)). Hendrycks and Gimpel 2016.
+auto gelu(const detail::PointwiseOperand auto& x) { return pointwise<detail::Gelu>(x); }
+
+/// log(1 + e^x), without overflow; dx = dy sigmoid(x).
+auto softplus(const detail::PointwiseOperand auto& x) { return pointwise<detail::Softplus>(x); }
+
+/// x sigmoid(x); dx = dy s (1 + x (1 - s)) with s = sigmoid(x). Also known as swish.
+auto silu(const detail::PointwiseOperand auto& x) { return pointwise<detail::Silu>(x); }
+
+/// The larger of a and b, NaN if one is NaN. Where they are equal each gets half of dy.
+template <class A, class B>
+requires detail::Operands<A, B>
+auto maximum(const A& a, const B& b) { return pointwise<detail::Maximum>(a, b); }
+
+/// The smaller of a and b, NaN if one is NaN. Where they are equal each gets half of dy.
+template <class A, class B>
+requires detail::Operands<A, B>
+auto minimum(const A& a, const B& b) { return pointwise<detail::Minimum>(a, b); }
+
+/// x limited to [low, high]; dx = dy inside and on the borders, 0 outside and where x is NaN.
+auto clip(const detail::PointwiseOperand auto& x, double low, double high) {
+  return pointwise<detail::Clip>(x, low, high);
+}
+
+namespace detail {
+
+// Compiled once, in the library.
+#define XGRAD_UNARY(Op)                             \
+  extern template struct PointwiseFunctions<Op, 1>; \
+  extern template struct Kernels<Pointwise<Op, Leaf>>;
+XGRAD_UNARY(Exp)
+XGRAD_UNARY(Log)
+XGRAD_UNARY(Log1p)
+XGRAD_UNARY(Expm1)
+XGRAD_UNARY(Sqrt)
+XGRAD_UNARY(Square)
+XGRAD_UNARY(Abs)
+XGRAD_UNARY(Sin)
+XGRAD_UNARY(Cos)
+XGRAD_UNARY(Erf)
+XGRAD_UNARY(Sigmoid)
+XGRAD_UNARY(Tanh)
+XGRAD_UNARY(Relu)
+XGRAD_UNARY(Gelu)
+XGRAD_UNARY(Softplus)
+XGRAD_UNARY(Silu)
+#undef XGRAD_UNARY
+extern template struct PointwiseFunctions<Pow, 2>;
+extern template struct PointwiseFunctions<LeakyRelu, 2>;
+extern template struct PointwiseFunctions<Elu, 2>;
+extern template struct PointwiseFunctions<Maximum, 2>;
+extern template struct PointwiseFunctions<Minimum, 2>;
+extern template struct PointwiseFunctions<Clip, 3>;
+extern template struct Kernels<Pointwise<Pow, Leaf, Leaf>>;
+extern template struct Kernels<Pointwise<Pow, Leaf, Constant>>;
+extern template struct Kernels<Pointwise<LeakyRelu, Leaf, Constant>>;
+extern template struct Kernels<Pointwise<Elu, Leaf, Constant>>;
+extern template struct Kernels<Pointwise<Maximum, Leaf, Leaf>>;
+extern template struct Kernels<Pointwise<Minimum, Leaf, Leaf>>;
+extern template struct Kernels<Pointwise<Clip, Leaf, Constant, Constant>>;
+
+}  // namespace detail
+}  // namespace xgrad

@@ -1,0 +1,26 @@
+#include <xgrad/ops/pointwise.hpp>
+
+namespace xgrad::detail {
+
+template struct PointwiseFunctions<Exp, 1>;
+template struct PointwiseFunctions<Log, 1>;
+template struct PointwiseFunctions<Log1p, 1>;
+template struct PointwiseFunctions<Expm1, 1>;
+template struct PointwiseFunctions<Sqrt, 1>;
+template struct PointwiseFunctions<Square, 1>;
+template struct PointwiseFunctions<Abs, 1>;
+template struct PointwiseFunctions<Sin, 1>;
+template struct PointwiseFunctions<Cos, 1>;
+template struct PointwiseFunctions<Erf, 1>;
+template struct Kernels<Pointwise<Exp, Leaf>>;
+template struct Kernels<Pointwise<Log, Leaf>>;
+template struct Kernels<Pointwise<Log1p, Leaf>>;
+template struct Kernels<Pointwise<Expm1, Leaf>>;
+template struct Kernels<Pointwise<Sqrt, Leaf>>;
+template struct Kernels<Pointwise<Square, Leaf>>;
+template struct Kernels<Pointwise<Abs, Leaf>>;
+template struct Kernels<Pointwise<Sin, Leaf>>;
+template struct Kernels<Pointwise<Cos, Leaf>>;
+template struct Kernels<Pointwise<Erf, Leaf>>;
+
+}  // namespace xgrad::detail
