@@ -52,6 +52,9 @@ class Shape {
   std::uint8_t size_ = 0;
 };
 
+/// A list of axes; negative ones count from the end.
+using Axes = Shape;
+
 /// The number of elements: the product of the extents, 1 for a scalar.
 inline Index element_count(const Shape& shape) {
   Index n = 1;
