@@ -1,3 +1,5 @@
+#include <unordered_map>
+
 #include <xgrad/core/tape_data.hpp>
 #include <xgrad/core/var.hpp>
 
@@ -8,6 +10,64 @@ Ref<VarData> VarData::make(Tensor value) {
   auto* data = new (pool_allocate(sizeof(VarData))) VarData;
   data->value = std::move(value);
   return Ref<VarData>(data);
+}
+
+namespace {
+
+struct CloneMap {
+  std::unordered_map<const void*, Ref<Parameter>> parameters;
+  std::unordered_map<const void*, std::shared_ptr<void>> shared;
+};
+thread_local CloneMap* clone_map = nullptr;
+
+Ref<Parameter> clone_of(const Parameter& original) {
+  Ref<Parameter>& copy = clone_map->parameters[&original];
+  if (!copy) {
+    copy = Ref<Parameter>(new Parameter);
+    copy->name = original.name;
+    copy->value = Tensor::uninitialized(original.value.shape(), original.value.dtype());
+    copy_elements(original.value, copy->value);
+    copy->trainable = original.trainable;
+  }
+  return copy;
+}
+
+}  // namespace
+
+// A Var and its copies are one VarData, which `convert` relies on: so it is cloned once, too.
+Ref<VarData> cloned(const Ref<VarData>& data) {
+  if (!data || !data->parameter) return data;
+  const Parameter& original = *data->parameter;
+  const Ref<Parameter> parameter = clone_of(original);
+  const auto make_var = [&] {
+    const auto offset = data->value.bytes() - original.value.bytes();
+    Ref<VarData> copy = VarData::make(parameter->value.view(
+        parameter->value.bytes() + offset, data->value.shape(), data->value.strides()));
+    copy->parameter = parameter;
+    return copy;
+  };
+  std::shared_ptr<void>& known = clone_map->shared[data.get()];
+  if (!known) known = std::make_shared<Ref<VarData>>(make_var());
+  return *static_cast<Ref<VarData>*>(known.get());
+}
+
+CloneScope::CloneScope() {
+  if (cloning) throw Error("clone: it is already running on this thread");
+  clone_map = new CloneMap;
+  cloning = true;
+}
+
+CloneScope::~CloneScope() {
+  cloning = false;
+  delete clone_map;
+  clone_map = nullptr;
+}
+
+std::shared_ptr<void> CloneScope::counterpart(const std::shared_ptr<void>& original,
+                                              std::shared_ptr<void> (*make)(const void*)) {
+  std::shared_ptr<void>& copy = clone_map->shared[original.get()];
+  if (!copy) copy = make(original.get());
+  return copy;
 }
 
 void VarData::destroy(VarData* data) noexcept {

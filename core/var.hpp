@@ -38,6 +38,13 @@ struct Parameter {
 
 inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
 
+struct VarData;
+
+/// Set while `clone` copies an object on this thread: a Var that is copied then becomes a Var of
+/// the copy's own parameter.
+inline constinit thread_local bool cloning = false;
+Ref<VarData> cloned(const Ref<VarData>& data);
+
 /// What a Var points to.
 struct VarData {
   std::atomic<std::uint32_t> references{1};
@@ -67,6 +74,14 @@ class Var {
  public:
   /// No value; only good for being assigned to.
   Var() = default;
+  Var(const Var& other) : data_(other.data_) {
+    if (detail::cloning) [[unlikely]]
+      data_ = detail::cloned(data_);
+  }
+  Var(Var&&) noexcept = default;
+  Var& operator=(const Var&) = default;
+  Var& operator=(Var&&) noexcept = default;
+  ~Var() = default;
 
   /// A constant.
   Var(const Tensor& value) : data_(detail::VarData::make(value)) {}
@@ -146,6 +161,35 @@ class Var {
 
 /// A trainable leaf: its gradient outlives the tape, and optimisers change its value.
 Var parameter(const Tensor& value, std::string name = {});
+
+/// A copy of an object whose parameters are the copy's own: new parameters of the same name, value
+/// and trainability, without a gradient. A plain copy shares the parameters. Parameters that the
+/// object shares inside (tied weights) are shared inside the copy.
+template <class T>
+T clone(const T& object);
+
+namespace detail {
+
+/// While it lives, copies of Vars are clones.
+class CloneScope {
+ public:
+  CloneScope();
+  ~CloneScope();
+  CloneScope(const CloneScope&) = delete;
+  CloneScope& operator=(const CloneScope&) = delete;
+
+  /// The copy's counterpart of something shared inside the object, made on first request.
+  static std::shared_ptr<void> counterpart(const std::shared_ptr<void>& original,
+                                           std::shared_ptr<void> (*make)(const void*));
+};
+
+}  // namespace detail
+
+template <class T>
+T clone(const T& object) {
+  const detail::CloneScope scope;
+  return T(object);
+}
 
 /// The same value, cut off from the tape: a constant. No copy is made.
 Var detach(const Var& x);
