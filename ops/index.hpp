@@ -1,0 +1,57 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+#include <xgrad/core/var.hpp>
+
+/// Ops that pick elements by number.
+namespace xgrad {
+
+/// An array of integers: which entries an op picks. Copies share their memory.
+class Indices {
+ public:
+  /// In row-major order. Throws if the number of values does not fit the shape.
+  Indices(const Shape& shape, const std::vector<std::int64_t>& values);
+  /// One axis.
+  Indices(std::initializer_list<std::int64_t> values);
+  /// A copy of an xtensor expression of integers.
+  template <class E>
+  requires std::integral<typename E::value_type> Indices(const xt::xexpression<E>& expression) {
+    const E& source = expression.derived_cast();
+    std::int64_t* to = allocate(Shape(source.shape().begin(), source.shape().end()));
+    for (const auto index : source) *to++ = static_cast<std::int64_t>(index);
+  }
+
+  const Shape& shape() const { return shape_; }
+  Index size() const { return element_count(shape_); }
+  std::span<const std::int64_t> values() const {
+    return {reinterpret_cast<const std::int64_t*>(buffer_->data()),
+            static_cast<std::size_t>(size())};
+  }
+
+ private:
+  std::int64_t* allocate(const Shape& shape);
+
+  detail::Ref<detail::Buffer> buffer_;
+  Shape shape_;
+};
+
+/// The entries of an axis that the indices name, in place of that axis: x (A...,N,B...) and indices
+/// (I...) -> (A...,I...,B...). For one axis of indices it is torch.index_select. dx = dy added up
+/// at the entries. Throws if an index is not in [0, N).
+Var gather(const Var& x, const Indices& indices, Index axis = 0);
+
+/// Rows of a table: table (V,E), indices (I...) -> (I...,E). dtable = dy added up by row. Throws if
+/// the table is not a matrix or an index is not in [0, V).
+Var embedding(const Var& table, const Indices& indices);
+
+/// One entry of the last axis at each leading position: x (A...,C), indices (A...) -> (A...).
+/// dx = dy at the entries, zero elsewhere. Throws if the shapes do not fit or an index is not in
+/// [0, C).
+Var take_along(const Var& x, const Indices& indices);
+
+}  // namespace xgrad

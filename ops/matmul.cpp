@@ -1,0 +1,124 @@
+#include <algorithm>
+
+#include <xgrad/core/arithmetic.hpp>
+#include <xgrad/core/gemm.hpp>
+#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/op.hpp>
+#include <xgrad/core/product.hpp>
+#include <xgrad/ops/matmul.hpp>
+#include <xgrad/ops/shape.hpp>
+
+namespace xgrad {
+namespace {
+
+[[noreturn]] void refuse(const Var& a, const Var& b, const std::string& rule) {
+  throw Error("matmul: a is " + to_string(a.shape()) + ", b is " + to_string(b.shape()) + ": " +
+              rule);
+}
+
+/// x as a matrix of its last axis.
+Var rows_of(const Var& x) {
+  if (x.dim() == 2) return x;
+  const Index cols = x.shape().back();
+  Index rows = 1;  // not size / cols: cols may be 0
+  for (std::size_t i = 0; i + 1 < x.dim(); ++i) rows *= x.shape()[i];
+  return reshape(x, {rows, cols});
+}
+
+/// The i-th matrix of a batch; the only one, if there is but one.
+Tensor matrix(const Tensor& batch, Index i) {
+  const Index step = batch.shape()[0] == 1 ? 0 : batch.strides()[0];
+  return batch.view(batch.bytes() + i * step * static_cast<Index>(item_size(batch.dtype())),
+                    {batch.shape()[1], batch.shape()[2]}, {batch.strides()[1], batch.strides()[2]});
+}
+
+// y[i] = a[i].b[i]
+struct BatchedProduct {
+  static constexpr const char* name = "matmul";
+  Tensor value(const Tensor& a, const Tensor& b) const {
+    const Index batch = a.shape()[0] == 1 ? b.shape()[0] : a.shape()[0];
+    Tensor y = Tensor::uninitialized({batch, a.shape()[1], b.shape()[2]}, a.dtype());
+    for (Index i = 0; i < batch; ++i) detail::gemm(matrix(a, i), matrix(b, i), matrix(y, i), false);
+    return y;
+  }
+  void pullback(Pullback& p) const {
+    const Var& g = p.gradient();
+    if (p.wants(0)) p.add(0, matmul(g, transpose(p.input(1), {0, 2, 1})));
+    if (p.wants(1)) p.add(1, matmul(transpose(p.input(0), {0, 2, 1}), g));
+  }
+};
+
+// y = x.W + b with x as a matrix and y in the shape asked for.
+struct Affine {
+  static constexpr const char* name = "affine";
+  Shape shape;
+  detail::Parameter* W_parameter;
+
+  Tensor value(const Tensor& x, const Tensor& W, const Tensor& b) const {
+    Tensor y = Tensor::uninitialized(shape, x.dtype());
+    const Shape flat{x.shape()[0], W.shape()[1]};
+    const Tensor rows = y.view(y.bytes(), flat, contiguous_strides(flat));
+    detail::dispatch(x.dtype(), [&]<class T>() {
+      const Tensor bias = detail::contiguous(b);
+      T* to = rows.mutable_data<T>();
+      for (Index i = 0; i < flat[0]; ++i) to = std::copy_n(bias.data<T>(), flat[1], to);
+    });
+    detail::gemm(x, W, rows, true, W_parameter);
+    return y;
+  }
+  void pullback(Pullback& p) const {
+    const Var g = rows_of(p.gradient());
+    if (p.wants(0)) p.add_product(0, g, transpose(p.input(1)));
+    if (p.wants(1)) p.add_product(1, transpose(p.input(0)), g);
+    p.add(2, g);
+  }
+};
+
+}  // namespace
+
+Var matmul(const Var& a, const Var& b) {
+  const Shape& m = a.shape();
+  const Shape& n = b.shape();
+  if (m.size() >= 2 && n.size() == 2) {
+    if (m.back() != n[0]) {
+      refuse(a, b, "a.shape[" + std::to_string(m.size() - 1) + "] must equal b.shape[0]");
+    }
+    const Var y = detail::product(rows_of(a), b);
+    if (m.size() == 2) return y;
+    Shape shape = m;
+    shape.back() = n[1];
+    return reshape(y, shape);
+  }
+  if (m.size() != 3 || n.size() != 3) {
+    refuse(a, b, "b must be a matrix and a have at least 2 axes, or both must have 3");
+  }
+  if (m[2] != n[1]) refuse(a, b, "a.shape[2] must equal b.shape[1]");
+  if (m[0] != n[0] && m[0] != 1 && n[0] != 1) {
+    refuse(a, b, "a.shape[0] and b.shape[0] must be equal, or one of them 1");
+  }
+  return apply(BatchedProduct{}, a, b);
+}
+
+Var affine(const Var& x, const Var& W, const Var& b) {
+  const bool fits = x.dim() >= 1 && W.dim() == 2 && b.dim() == 1 &&
+                    x.shape().back() == W.shape()[0] && b.shape()[0] == W.shape()[1];
+  if (!fits) {
+    throw Error("affine: x is " + to_string(x.shape()) + ", W is " + to_string(W.shape()) +
+                ", b is " + to_string(b.shape()) + ": they must be (...,I), (I,O) and (O)");
+  }
+  Shape shape = x.shape();
+  shape.back() = W.shape()[1];
+  return apply(Affine{shape, W.parameter_or_null()}, rows_of(x), W, b);
+}
+
+Var outer(const Var& a, const Var& b) {
+  if (a.dim() != 1 || b.dim() != 1) {
+    throw Error("outer: a is " + to_string(a.shape()) + ", b is " + to_string(b.shape()) +
+                ": both must have 1 axis");
+  }
+  const Var inputs[] = {a, b};
+  detail::check_dtypes("outer", inputs);
+  return unsqueeze(a, 1) * b;
+}
+
+}  // namespace xgrad
