@@ -208,10 +208,14 @@ void FastBackward::accumulate_product(const Input& input, const Var& a, const Va
   const Slot& slot = tape_.slots[input.slot];
   const Tensor& x = input.var.tensor();
   const Region region = slot.region(x);
-  const bool whole = region.exact && region.last - region.first == slot.slices();
-  if (whole && slot.uses > 1 && (region.row_major || transposed_view(x).is_contiguous())) {
+  // Only products of the slot's own shape, or its transpose's, can become one product; x may also
+  // be a matrix of other extents over the slot's elements.
+  const bool plain = region.row_major && x.shape() == slot.shape;
+  const Tensor transposed = transposed_view(x);
+  const bool turned = transposed.shape() == slot.shape && transposed.is_contiguous();
+  if (region.exact && slot.uses > 1 && (plain || turned)) {
     PoolVector<Product>& deferred = state_[input.slot].deferred;
-    if (region.row_major) {
+    if (plain) {
       deferred.push_back({a.tensor(), b.tensor()});
     } else {  // the slot is x^T and gets (a.b)^T = b^T.a^T
       deferred.push_back({transposed_view(b.tensor()), transposed_view(a.tensor())});
@@ -220,6 +224,13 @@ void FastBackward::accumulate_product(const Input& input, const Var& a, const Va
     for (const Product& product : deferred) rows += product.b.shape()[0];
     if (rows >= deferred_rows) flush(input.slot);
     return;
+  }
+  const bool adjacent =
+      x.shape()[0] <= 1 || x.shape()[1] <= 1 || x.strides()[0] == 1 || x.strides()[1] == 1;
+  if (!adjacent) {  // BLAS cannot write there
+    const Tensor pulled = Tensor::uninitialized(x.shape(), x.dtype());
+    gemm(a.tensor(), b.tensor(), pulled, false, b.parameter_or_null());
+    return accumulate(input, pulled);
   }
   const LeafTarget to = target(input, false);
   const Tensor& memory = storage_[input.slot].memory();
