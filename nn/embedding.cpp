@@ -1,0 +1,10 @@
+#include <xgrad/nn/embedding.hpp>
+
+namespace xgrad::nn {
+
+Embedding::Embedding(Index vocabulary, Index width, const EmbeddingOptions& options)
+    : W(param("W", options.init({vocabulary, width}))) {}
+
+Var Embedding::operator()(const Indices& indices) const { return embedding(W, indices); }
+
+}  // namespace xgrad::nn

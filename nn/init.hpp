@@ -1,0 +1,35 @@
+#pragma once
+
+#include <functional>
+
+#include <xgrad/core/tensor.hpp>
+
+/// Initial values of parameters, drawn from the default generator (see `seed`). A weight of shape
+/// (in, out) multiplies from the right: y = x.W.
+namespace xgrad::nn {
+
+using Initializer = std::function<Tensor(const Shape&)>;
+
+/// Every element is `value`.
+Initializer constant(double value);
+
+/// Uniform in [-limit, limit].
+Initializer uniform(double limit);
+
+/// Normal with mean 0.
+Initializer normal(double deviation);
+
+/// Uniform in +-sqrt(6 / (in + out)). Glorot and Bengio 2010, eq. 16.
+Initializer glorot();
+
+/// Normal with deviation sqrt(2 / in), for relu. He et al. 2015, eq. 10.
+Initializer he();
+
+/// A matrix with orthonormal rows or columns, whichever are fewer: the QR factor of a normal
+/// matrix, uniform over such matrices. Saxe et al. 2013.
+Initializer orthogonal();
+
+/// Blocks of (in, out) side by side, each initialised on its own: the weights of `blocks` gates.
+Tensor per_gate(const Initializer& init, Index blocks, Index in, Index out);
+
+}  // namespace xgrad::nn

@@ -1,0 +1,12 @@
+#include <xgrad/nn/linear.hpp>
+#include <xgrad/ops/matmul.hpp>
+
+namespace xgrad::nn {
+
+Linear::Linear(Index in, Index out, const LinearOptions& options)
+    : W(param("W", options.weight_init({in, out}))),
+      b(options.bias ? param("b", options.bias_init({out})) : Var()) {}
+
+Var Linear::operator()(const Var& x) const { return b.defined() ? affine(x, W, b) : matmul(x, W); }
+
+}  // namespace xgrad::nn

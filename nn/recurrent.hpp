@@ -1,0 +1,185 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include <xgrad/nn/cell.hpp>
+#include <xgrad/nn/dropout.hpp>
+#include <xgrad/nn/sequence.hpp>
+
+namespace xgrad::nn {
+
+struct RecurrentOptions {
+  Index layers = 1;
+  bool bidirectional = false;
+  double dropout = 0;  ///< on the outputs of every layer but the last, in training mode
+};
+
+/// Unrolls any cell over a sequence: layers, directions, dropout between layers, and sequences of
+/// different lengths.
+///
+///     nn::LSTM lstm(10, 50, {.layers = 2});
+///     auto [outputs, last] = lstm(x);              // x (steps, batch, features)
+///     auto [more, end] = lstm(y, detach(last));    // goes on where the first one ended
+///
+/// The parameters are named "layer0.Wx", "layer0_reverse.Wx", "layer1.Wx" and so on.
+template <class Cell>
+class Recurrent : public Module {
+  static_assert(std::is_base_of_v<Module, Cell>, "a cell is derived from xgrad::nn::Module");
+  static_assert(detail::HasState<Cell>, "a cell has `struct State`, an aggregate of 1 to 8 Vars");
+  static_assert(detail::HasZeroState<Cell>, "a cell has `State zero_state(Index batch) const`");
+  static_assert(detail::HasStep<Cell>,
+                "a cell has `State step(const Var& x, const State& s) const`");
+
+ public:
+  using State = typename Cell::State;
+  /// The state of each cell: layer by layer, in each the forward and then the reverse direction.
+  using States = std::vector<State>;
+
+  struct Result {
+    Var outputs;  ///< (steps, batch, output); both directions side by side
+    States last;  ///< after the last step (of each sequence); after its first, for the reverse one
+  };
+
+  /// Cells made as Cell(input, hidden, args...); layers above the first take the outputs of both
+  /// directions of the one below.
+  template <class... Args>
+  Recurrent(Index input, Index hidden, const RecurrentOptions& options = {}, const Args&... args)
+      : Recurrent(make_cells(input, hidden, options, args...), options) {}
+
+  /// Given cells, in the order of States.
+  explicit Recurrent(std::vector<Cell> cells, const RecurrentOptions& options = {})
+      : options_(options),
+        cells_(std::move(cells)),
+        dropout_(child("dropout", Dropout(options.dropout))) {
+    detail::check_cell_count(cells_.size(), options.layers, options.bidirectional);
+    for (std::size_t i = 0; i < cells_.size(); ++i) adopt(cell_name(i), cells_[i]);
+  }
+
+  /// x is (steps, batch, features). `initial` is zero if empty. `lengths` says how many steps of
+  /// each sequence count; empty: all. Outputs behind a sequence's end are 0, and its last state is
+  /// that of its own last step: each row is what it would be alone. What x holds there does not
+  /// matter.
+  Result operator()(const Var& x, const States& initial = {},
+                    std::span<const Index> lengths = {}) const {
+    const Ragged ragged("recurrent", x, lengths);
+    const Index batch = x.shape()[1];
+    if (!initial.empty() && initial.size() != cells_.size()) {
+      throw Error("recurrent: " + std::to_string(initial.size()) + " initial states for " +
+                  std::to_string(cells_.size()) + " cells");
+    }
+    Result result;
+    result.outputs = ragged.mask(x);
+    const std::size_t directions = options_.bidirectional ? 2 : 1;
+    for (std::size_t i = 0; i < cells_.size(); i += directions) {
+      if (i > 0) result.outputs = dropout_(result.outputs);
+      Var outputs[2];
+      for (std::size_t d = 0; d < directions; ++d) {
+        const Cell& cell = cells_[i + d];
+        State s = initial.empty() ? cell.zero_state(batch) : initial[i + d];
+        outputs[d] = run(cell, result.outputs, s, ragged, d == 1);
+        result.last.push_back(s);
+      }
+      result.outputs = directions == 1 ? outputs[0] : side_by_side(outputs[0], outputs[1]);
+    }
+    return result;
+  }
+
+  /// The same for one cell, with its state.
+  Result operator()(const Var& x, const State& initial, std::span<const Index> lengths = {}) const {
+    return (*this)(x, States{initial}, lengths);
+  }
+
+  States zero_state(Index batch) const {
+    States states;
+    for (const Cell& cell : cells_) states.push_back(cell.zero_state(batch));
+    return states;
+  }
+
+  /// The last layer's outputs in these states, both directions side by side: (batch, output). Of
+  /// Result::last they are what Keras returns without return_sequences.
+  Var final_output(const States& states) const {
+    const std::size_t n = cells_.size();
+    const Var last = output_of(cells_[n - 1], states.at(n - 1));
+    return options_.bidirectional ? side_by_side(output_of(cells_[n - 2], states.at(n - 2)), last)
+                                  : last;
+  }
+
+  const std::vector<Cell>& cells() const { return cells_; }
+  const RecurrentOptions& options() const { return options_; }
+
+ private:
+  template <class... Args>
+  static std::vector<Cell> make_cells(Index input, Index hidden, const RecurrentOptions& options,
+                                      const Args&... args) {
+    const Index directions = options.bidirectional ? 2 : 1;
+    std::vector<Cell> cells;
+    for (Index layer = 0; layer < options.layers; ++layer) {
+      for (Index d = 0; d < directions; ++d) {
+        cells.emplace_back(layer == 0 ? input : directions * hidden, hidden, args...);
+      }
+    }
+    return cells;
+  }
+
+  std::string cell_name(std::size_t i) const {
+    const std::size_t directions = options_.bidirectional ? 2 : 1;
+    return "layer" + std::to_string(i / directions) + (i % directions == 1 ? "_reverse" : "");
+  }
+
+  /// Leaves the last state in `s`, returns all outputs.
+  static Var run(const Cell& cell, const Var& x, State& s, const Ragged& ragged, bool reverse) {
+    const Index steps = x.shape()[0];
+    const Var xs = [&] {
+      if constexpr (detail::HasProject<Cell>) {
+        return Var(cell.project(x));
+      } else {
+        return x;
+      }
+    }();
+    std::vector<Var> outputs(static_cast<std::size_t>(steps));
+    for (Index i = 0; i < steps; ++i) {
+      const Index t = reverse ? steps - 1 - i : i;
+      State next = cell.step(xs[t], s);
+      Var output = output_of(cell, next);
+      if (ragged.some_ended(t)) {
+        const auto old = members(s);
+        const auto now = members(next);
+        for (std::size_t k = 0; k < old.size(); ++k) *now[k] = ragged.choose(t, *now[k], *old[k]);
+        output = ragged.mask(t, output);
+      }
+      outputs[static_cast<std::size_t>(t)] = output;
+      s = std::move(next);
+    }
+    return stack_steps(outputs);
+  }
+
+  RecurrentOptions options_;
+  std::vector<Cell> cells_;
+  Dropout dropout_;
+};
+
+}  // namespace xgrad::nn
+
+namespace xgrad {
+
+/// The same state, or states, cut off from the tape: for truncated backpropagation through time.
+template <class State>
+requires std::is_aggregate_v<State> State detach(const State& state) {
+  State result = state;
+  for (Var* member : nn::members(result)) *member = detach(*member);
+  return result;
+}
+template <class State>
+requires std::is_aggregate_v<State> std::vector<State> detach(const std::vector<State>& states) {
+  std::vector<State> result;
+  for (const State& state : states) result.push_back(detach(state));
+  return result;
+}
+
+namespace nn {
+using xgrad::detach;
+}
+
+}  // namespace xgrad

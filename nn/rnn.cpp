@@ -1,0 +1,24 @@
+#include <xgrad/nn/rnn.hpp>
+#include <xgrad/ops/matmul.hpp>
+#include <xgrad/ops/pointwise.hpp>
+
+namespace xgrad::nn {
+
+RNNCell::RNNCell(Index input, Index hidden, const RNNCellOptions& options)
+    : Wx(param("Wx", options.input_init({input, hidden}))),
+      Wh(param("Wh", options.recurrent_init({hidden, hidden}))),
+      b(param("b", Tensor::zeros({hidden}))),
+      nonlinearity(options.nonlinearity) {}
+
+RNNCell::State RNNCell::zero_state(Index batch) const {
+  return {Tensor::zeros({batch, Wh.shape()[0]}, dtype())};
+}
+
+Var RNNCell::project(const Var& x) const { return affine(x, Wx, b); }
+
+RNNCell::State RNNCell::step(const Var& z, const State& s) const {
+  const auto sum = z + matmul(s.h, Wh);
+  return {nonlinearity == Nonlinearity::tanh ? Var(tanh(sum)) : Var(relu(sum))};
+}
+
+}  // namespace xgrad::nn

@@ -1,0 +1,76 @@
+#include <algorithm>
+#include <string>
+
+#include <xgrad/core/error.hpp>
+#include <xgrad/nn/sequence.hpp>
+#include <xgrad/ops/pointwise.hpp>
+#include <xgrad/ops/shape.hpp>
+
+namespace xgrad::nn {
+
+Ragged::Ragged(const char* caller, const Var& x, std::span<const Index> lengths)
+    : lengths_(lengths.begin(), lengths.end()) {
+  const std::string what = std::string(caller) + ": x is " + to_string(x.shape()) + ": ";
+  if (x.dim() != 3) throw Error(what + "it must be (steps, batch, features)");
+  const Index steps = x.shape()[0];
+  if (steps == 0) throw Error(what + "it must have at least one step");
+  shortest_ = steps;
+  if (lengths.empty()) return;
+  if (static_cast<Index>(lengths.size()) != x.shape()[1]) {
+    throw Error(what + std::to_string(lengths.size()) + " lengths for a batch of " +
+                std::to_string(x.shape()[1]));
+  }
+  for (Index length : lengths) {
+    if (length < 1 || length > steps) {
+      throw Error(what + "the length " + std::to_string(length) + " must be from 1 to " +
+                  std::to_string(steps));
+    }
+    shortest_ = std::min(shortest_, length);
+  }
+}
+
+Var Ragged::reaches(Index t, const Var& like) const {
+  Shape shape{static_cast<Index>(lengths_.size())};
+  while (shape.size() < like.dim()) shape.push_back(1);
+  std::vector<float> flags;
+  for (Index length : lengths_) flags.push_back(t < length ? 1.f : 0.f);
+  return Tensor(shape, flags).to(like.dtype());
+}
+
+Var Ragged::choose(Index t, const Var& now, const Var& old) const {
+  return where(reaches(t, now), now, old);
+}
+
+Var Ragged::mask(Index t, const Var& x) const { return where(reaches(t, x), x, 0.0); }
+
+Var Ragged::mask(const Var& x) const {
+  const Index steps = x.shape()[0];
+  if (shortest_ == steps) return x;
+  std::vector<float> flags;
+  for (Index t = 0; t < steps; ++t) {
+    for (Index length : lengths_) flags.push_back(t < length ? 1.f : 0.f);
+  }
+  const Var inside = Tensor({steps, x.shape()[1], 1}, flags).to(x.dtype());
+  return where(inside, x, 0.0);
+}
+
+Var side_by_side(const Var& a, const Var& b) { return concat({a, b}, -1); }
+
+Var stack_steps(std::span<const Var> outputs) { return stack(outputs, 0); }
+
+namespace detail {
+
+void check_cell_count(std::size_t cells, Index layers, bool bidirectional) {
+  const Index expected = layers * (bidirectional ? 2 : 1);
+  if (layers < 1) {
+    throw Error("recurrent: layers is " + std::to_string(layers) + ": it must be at least 1");
+  }
+  if (static_cast<Index>(cells) != expected) {
+    throw Error("recurrent: " + std::to_string(cells) + " cells for " + std::to_string(layers) +
+                " layers" + (bidirectional ? " in two directions" : "") + ": there must be " +
+                std::to_string(expected));
+  }
+}
+
+}  // namespace detail
+}  // namespace xgrad::nn
