@@ -361,10 +361,11 @@ Tensor read_tensor(const Path& path, int fd, std::uint64_t data_start, const Ent
 void write_safetensors(const Path& path, const SafetensorsFile& file) {
   const std::string header = make_header(path, file);
   const std::uint64_t length = header.size();
-  std::error_code ignored;
   // Through a symbolic link the file it points to is replaced, not the link.
-  const Path target =
-      std::filesystem::is_symlink(path, ignored) ? std::filesystem::weakly_canonical(path) : path;
+  std::error_code error;
+  const bool link = std::filesystem::is_symlink(path, error);
+  const Path target = link ? std::filesystem::weakly_canonical(path, error) : path;
+  if (error && link) fail(write_op, path, "cannot follow the link: " + error.message());
   TemporaryFile out(target);
   out.write(std::as_bytes(std::span(&length, 1)));
   out.write(std::as_bytes(std::span(header)));

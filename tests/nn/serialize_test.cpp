@@ -1,0 +1,310 @@
+#include <bit>
+#include <cmath>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <xgrad/core/error.hpp>
+#include <xgrad/nn/serialize.hpp>
+
+namespace {
+
+namespace fs = std::filesystem;
+using xgrad::DType;
+using xgrad::Shape;
+using xgrad::Tensor;
+using xgrad::nn::read_safetensors;
+using xgrad::nn::SafetensorsFile;
+using xgrad::nn::write_safetensors;
+
+class SafetensorsTest : public testing::Test {
+ protected:
+  SafetensorsTest()
+      : folder_(fs::path(testing::TempDir()) /
+                ("safetensors-" + std::to_string(::getpid()) + "-" +
+                 testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  ~SafetensorsTest() override { fs::remove_all(folder_); }
+
+  fs::path path(const std::string& name = "file.safetensors") const { return folder_ / name; }
+  std::size_t files() const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+  }
+
+  static std::string slurp(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
+  }
+  static void spill(const fs::path& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  }
+
+  /// The bytes of a file with this header and data.
+  static std::string assemble(const std::string& header, const std::string& data = "") {
+    const std::uint64_t length = header.size();
+    std::string bytes(8, '\0');
+    std::memcpy(bytes.data(), &length, 8);
+    return bytes + header + data;
+  }
+
+  /// The text of the error that reading these bytes gives.
+  std::string read_error(const std::string& bytes) const {
+    spill(path(), bytes);
+    return error([&] { read_safetensors(path()); });
+  }
+  static std::string error(const std::function<void()>& f) {
+    try {
+      f();
+    } catch (const xgrad::Error& e) {
+      return e.what();
+    }
+    return "no error";
+  }
+
+  fs::path folder_;
+};
+
+void expect_same_bits(const Tensor& a, const Tensor& b) {
+  ASSERT_EQ(a.dtype(), b.dtype());
+  ASSERT_EQ(to_string(a.shape()), to_string(b.shape()));
+  const auto bytes = static_cast<std::size_t>(a.size()) * item_size(a.dtype());
+  EXPECT_TRUE(bytes == 0 || std::memcmp(a.bytes(), b.bytes(), bytes) == 0);
+}
+
+SafetensorsFile example() {
+  SafetensorsFile file;
+  file.tensors["b.weight"] = Tensor({2, 3}, {1, 2, 3, 4, 5, 6});
+  file.tensors["a.weight"] = Tensor({3}, {0.1, -0.0, std::nan("")}, DType::float64);
+  file.tensors["a.scalar"] = Tensor({}, {2.5});
+  file.tensors["c.empty"] = Tensor::zeros({0, 4});
+  file.metadata["vocabulary"] = std::string("a\n\"\\\0 \u4e2d\U0001f600", 13);
+  file.metadata["empty"] = "";
+  return file;
+}
+
+TEST_F(SafetensorsTest, GivesBackWhatWasWritten) {
+  const SafetensorsFile written = example();
+  write_safetensors(path(), written);
+  const SafetensorsFile read = read_safetensors(path());
+  ASSERT_EQ(read.tensors.size(), written.tensors.size());
+  for (const auto& [name, tensor] : written.tensors) {
+    SCOPED_TRACE(name);
+    ASSERT_EQ(read.tensors.count(name), 1U);
+    expect_same_bits(read.tensors.at(name), tensor);
+  }
+  EXPECT_EQ(read.metadata, written.metadata);
+  EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(SafetensorsTest, WritesTheBytesOfTheSpecification) {
+  SafetensorsFile file;
+  file.tensors["y"] = Tensor({1, 2}, {1, -2});
+  file.tensors["x"] = Tensor({1}, {3}, DType::float64);
+  file.metadata["k"] = "v";
+  write_safetensors(path(), file);
+  std::string header =
+      R"({"__metadata__":{"k":"v"},"x":{"data_offsets":[0,8],"dtype":"F64","shape":[1]},)"
+      R"("y":{"data_offsets":[8,16],"dtype":"F32","shape":[1,2]}})";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  const std::string data("\0\0\0\0\0\0\x08\x40\0\0\x80\x3f\0\0\0\xc0", 16);
+  EXPECT_EQ(slurp(path()), assemble(header, data));
+}
+
+TEST_F(SafetensorsTest, WritesViewsInRowMajorOrder) {
+  const Tensor matrix({2, 3}, {1, 2, 3, 4, 5, 6});
+  SafetensorsFile file;
+  file.tensors["transposed"] = matrix.view(matrix.bytes(), {3, 2}, {1, 3});
+  write_safetensors(path(), file);
+  EXPECT_EQ(read_safetensors(path()).tensors.at("transposed").to_vector(),
+            (std::vector<double>{1, 4, 2, 5, 3, 6}));
+}
+
+TEST_F(SafetensorsTest, ReadsOnlyThePrefix) {
+  write_safetensors(path(), example());
+  const SafetensorsFile read = read_safetensors(path(), "a.");
+  ASSERT_EQ(read.tensors.size(), 2U);
+  EXPECT_EQ(read.tensors.count("a.scalar"), 1U);
+  EXPECT_EQ(read.tensors.count("a.weight"), 1U);
+  EXPECT_EQ(read.metadata.size(), 2U);
+}
+
+TEST_F(SafetensorsTest, WidensHalfPrecision) {
+  const std::uint16_t halves[] = {0x3c00, 0xc000, 0x7bff, 0x0001, 0x83ff, 0x8000, 0x7c00, 0x7e00};
+  const std::uint16_t brains[] = {0x3f80, 0xc2f7, 0xff80};
+  std::string data(sizeof halves + sizeof brains, '\0');
+  std::memcpy(data.data(), halves, sizeof halves);
+  std::memcpy(data.data() + sizeof halves, brains, sizeof brains);
+  spill(path(), assemble(R"({"h":{"dtype":"F16","shape":[8],"data_offsets":[0,16]},)"
+                         R"("b":{"dtype":"BF16","shape":[3],"data_offsets":[16,22]}})",
+                         data));
+  const SafetensorsFile read = read_safetensors(path());
+  std::vector<double> h = read.tensors.at("h").to_vector();
+  EXPECT_TRUE(std::isnan(h.back()));
+  h.pop_back();
+  EXPECT_EQ(h, (std::vector<double>{1, -2, 65504, 0x1p-24, -1023 * 0x1p-24, 0,
+                                    std::numeric_limits<double>::infinity()}));
+  EXPECT_TRUE(std::signbit(h[5]));
+  EXPECT_EQ(read.tensors.at("b").to_vector(),
+            (std::vector<double>{1, -123.5, -std::numeric_limits<double>::infinity()}));
+  EXPECT_EQ(read.tensors.at("b").dtype(), DType::float32);
+}
+
+TEST_F(SafetensorsTest, EveryShorterFileIsRefused) {
+  write_safetensors(path(), example());
+  const std::string bytes = slurp(path());
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    const std::string text = read_error(bytes.substr(0, size));
+    ASSERT_NE(text.find(path().string()), std::string::npos) << size << ": " << text;
+  }
+  EXPECT_NE(read_error(bytes + "x").find("the tensors end at byte"), std::string::npos);
+}
+
+TEST_F(SafetensorsTest, NoFlippedBitOfTheHeaderCrashes) {
+  write_safetensors(path(), example());
+  const std::string bytes = slurp(path());
+  std::uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), 8);
+  for (std::size_t i = 0; i < 8 + header; ++i) {
+    for (const int bit : {0, 4, 7}) {
+      std::string damaged = bytes;
+      damaged[i] = static_cast<char>(damaged[i] ^ (1 << bit));
+      const std::string text = read_error(damaged);  // a letter of a name may well change
+      ASSERT_TRUE(text == "no error" || text.starts_with("read_safetensors: " + path().string()));
+    }
+  }
+}
+
+TEST_F(SafetensorsTest, ErrorsNameTheReason) {
+  const auto expect = [&](const std::string& part, const std::string& bytes) {
+    const std::string text = read_error(bytes);
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+    EXPECT_NE(text.find(path().string()), std::string::npos) << text;
+  };
+  const std::string four(4, '\0');
+  const auto tensor = [](const std::string& dtype, const std::string& shape,
+                         const std::string& offsets) {
+    return R"({"x":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" +
+           offsets + "}}";
+  };
+  expect("not a safetensors file: it has 3 bytes", "abc");
+  expect("not a safetensors file", "A text that has nothing to do with tensors.");
+  expect("a header of 18446744073709551615 bytes", std::string(8, '\xff') + "{}");
+  expect("the header is not valid JSON", assemble(R"({"x":)"));
+  expect("the header is not valid JSON", assemble(std::string(100'000, '[')));
+  expect("the header is not a JSON object", assemble("[]"));
+  expect("the name 'x' appears twice",
+         assemble(R"({"x":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
+                  R"("x":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})",
+                  four));
+  expect("the name '' appears twice", assemble(R"({"":1,"":2})"));
+  expect("the name 'shape' appears twice",
+         assemble(R"({"x":{"dtype":"F32","shape":[],"shape":[1],"data_offsets":[0,4]}})", four));
+  expect("the metadata is not a JSON object", assemble(R"({"__metadata__":3})"));
+  expect("the metadata 'k' is not text", assemble(R"({"__metadata__":{"k":3}})"));
+  expect("tensor 'x' has no description", assemble(R"({"x":3})"));
+  expect("tensor 'x' has no dtype", assemble(R"({"x":{}})"));
+  expect("tensor 'x' has no shape", assemble(tensor("F32", "4", "[0,4]"), four));
+  expect("tensor 'x' has no shape", assemble(tensor("F32", "[-1]", "[0,4]"), four));
+  expect("tensor 'x' has no shape", assemble(tensor("F32", "[1.0]", "[0,4]"), four));
+  expect("tensor 'x' has no data_offsets", assemble(tensor("F32", "[1]", "[4]"), four));
+  expect("tensor 'x' has dtype I64: must be F32", assemble(tensor("I64", "[1]", "[0,4]"), four));
+  expect("tensor 'x' has 9 axes", assemble(tensor("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), four));
+  expect("lies at bytes 0 to 5 of 4", assemble(tensor("F32", "[1]", "[0,5]"), four));
+  expect("lies at bytes 4 to 0 of 4", assemble(tensor("F32", "[1]", "[4,0]"), four));
+  expect("tensor 'x' begins at byte 1", assemble(tensor("F32", "[1]", "[1,4]"), four));
+  expect("tensor 'x' has 4 bytes", assemble(tensor("F32", "[2]", "[0,4]"), four));
+  expect("tensor 'x' has 4 bytes",
+         assemble(tensor("F32", "[4294967296,4294967296,4294967296]", "[0,4]"), four));
+  expect("tensor 'x' has 0 bytes",
+         assemble(tensor("F32", "[9223372036854775807,9223372036854775807]", "[0,0]")));
+  expect("tensor 'x' has 0 bytes", assemble(tensor("F32", "[0,18446744073709551615]", "[0,0]")));
+  expect("tensor 'y' begins at byte 2",  // overlaps x
+         assemble(R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                  R"("y":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}})",
+                  four + "12"));
+}
+
+TEST_F(SafetensorsTest, UnreadableFilesAreNamed) {
+  EXPECT_NE(error([&] { read_safetensors(path("none")); }).find("No such file"), std::string::npos);
+  EXPECT_NE(error([&] { read_safetensors(folder_); }).find("not a file"), std::string::npos);
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_NE(error([&] { read_safetensors(path("pipe")); }).find("not a file"), std::string::npos);
+}
+
+TEST_F(SafetensorsTest, RefusesWhatTheFormatCannotHold) {
+  SafetensorsFile file;
+  file.tensors["z"] = Tensor::zeros({2}, DType::complex128);
+  EXPECT_EQ(error([&] { write_safetensors(path(), file); }),
+            "write_safetensors: " + path().string() +
+                ": tensor 'z' is complex128: must be float32 or float64");
+  file.tensors = {{"__metadata__", Tensor::zeros({2})}};
+  EXPECT_NE(error([&] { write_safetensors(path(), file); }).find("cannot be named"),
+            std::string::npos);
+  file.tensors.clear();
+  file.metadata["k"] = "\xff";
+  EXPECT_NE(error([&] { write_safetensors(path(), file); }).find("valid UTF-8"), std::string::npos);
+  EXPECT_EQ(files(), 0U);
+}
+
+TEST_F(SafetensorsTest, AFailedWriteLeavesTheOldFileAndNothingElse) {
+  write_safetensors(path(), example());
+  const std::string old = slurp(path());
+  SafetensorsFile large;
+  large.tensors["x"] = Tensor::zeros({100'000});
+
+  // A limit on the size of files is to `write` what a full disk is: part of it fits.
+  struct rlimit limit;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const struct rlimit small = {65536, limit.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const std::string text = error([&] { write_safetensors(path(), large); });
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  std::signal(SIGXFSZ, handler);
+
+  EXPECT_NE(text.find("cannot write: File too large"), std::string::npos) << text;
+  EXPECT_EQ(slurp(path()), old);
+  EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(SafetensorsTest, AFolderThatIsNotThereIsNamed) {
+  const std::string text = error([&] { write_safetensors(path("none/file"), example()); });
+  EXPECT_NE(text.find("none/file"), std::string::npos);
+  EXPECT_NE(text.find("No such file or directory"), std::string::npos);
+}
+
+TEST_F(SafetensorsTest, AFolderInTheWayLeavesNothingBehind) {
+  fs::create_directory(path());
+  EXPECT_NE(error([&] { write_safetensors(path(), example()); }).find("cannot rename"),
+            std::string::npos);
+  EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(SafetensorsTest, ReplacesTheFileBehindALinkAndKeepsItsRights) {
+  write_safetensors(path(), {});
+  fs::permissions(path(), fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink(path(), path("link"));
+  write_safetensors(path("link"), example());
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_EQ(read_safetensors(path()).tensors.size(), 4U);
+  EXPECT_EQ(fs::status(path()).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+}
+
+}  // namespace
