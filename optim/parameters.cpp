@@ -1,0 +1,22 @@
+#include <string>
+#include <unordered_set>
+
+#include <xgrad/core/error.hpp>
+#include <xgrad/optim/parameters.hpp>
+
+namespace xgrad::detail {
+
+std::vector<Var> unique_parameters(const char* caller, const std::vector<Var>& parameters) {
+  std::vector<Var> unique;
+  std::unordered_set<const Parameter*> seen;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (!parameters[i].is_parameter()) {
+      throw Error(std::string(caller) + ": parameters[" + std::to_string(i) +
+                  "] is not a parameter");
+    }
+    if (seen.insert(parameters[i].parameter_or_null()).second) unique.push_back(parameters[i]);
+  }
+  return unique;
+}
+
+}  // namespace xgrad::detail
