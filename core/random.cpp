@@ -1,0 +1,124 @@
+#include <charconv>
+#include <cmath>
+#include <complex>
+#include <numbers>
+#include <string_view>
+
+#include <xgrad/core/random.hpp>
+
+namespace xgrad {
+namespace {
+
+constexpr std::string_view state_prefix = "philox4x32-10 ";
+
+[[noreturn]] void bad_state(const std::string& state) {
+  throw Error("random: '" + state + "' is not the state of a generator");
+}
+
+// The result is the same on every platform: a product and a sum would be contracted on some only.
+double scaled(double factor, double x, double offset) { return std::fma(factor, x, offset); }
+
+}  // namespace
+
+namespace detail {
+
+Philox philox(Philox counter, std::uint32_t key0, std::uint32_t key1) {
+  auto& [word] = counter;
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t a = std::uint64_t{0xD2511F53} * word[0];
+    const std::uint64_t b = std::uint64_t{0xCD9E8D57} * word[2];
+    word[0] = static_cast<std::uint32_t>(b >> 32) ^ word[1] ^ key0;
+    word[1] = static_cast<std::uint32_t>(b);
+    word[2] = static_cast<std::uint32_t>(a >> 32) ^ word[3] ^ key1;
+    word[3] = static_cast<std::uint32_t>(a);
+    key0 += 0x9E3779B9;
+    key1 += 0xBB67AE85;
+  }
+  return counter;
+}
+
+}  // namespace detail
+
+std::uint64_t Generator::next() {
+  if (drawn_ % 2 == 0) {
+    const std::uint64_t block = drawn_ / 2;
+    const detail::Philox words = detail::philox(
+        {{static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), 0, 0}},
+        static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32));
+    block_[0] = words.word[0] | std::uint64_t{words.word[1]} << 32;
+    block_[1] = words.word[2] | std::uint64_t{words.word[3]} << 32;
+  }
+  return block_[drawn_++ % 2];
+}
+
+std::uint64_t Generator::below(std::uint64_t n) {
+  if (n == 0) throw Error("below: n is 0: there is no number below it");
+  const std::uint64_t remainder = (0 - n) % n;  // of 2^64: so many numbers would be too many
+  std::uint64_t bits = next();
+  while (bits < remainder) bits = next();
+  return bits % n;
+}
+
+Tensor Generator::uniform(const Shape& shape, double low, double high, DType dtype) {
+  if (!(low <= high) || !std::isfinite(high - low)) {
+    throw Error("uniform: low is " + std::to_string(low) + ", high is " + std::to_string(high) +
+                ": low must not be above high, nor either of them infinite");
+  }
+  Tensor result = Tensor::uninitialized(shape, dtype);
+  detail::dispatch(dtype, [&]<class T>() {
+    using Real = decltype(std::real(T()));
+    const Real last = std::nextafter(static_cast<Real>(high), static_cast<Real>(low));
+    T* to = result.mutable_data<T>();
+    for (Index i = 0; i < result.size(); ++i) {
+      const auto x = static_cast<Real>(scaled(high - low, uniform(), low));
+      to[i] = x < static_cast<Real>(high) ? x : last;
+    }
+  });
+  return result;
+}
+
+Tensor Generator::normal(const Shape& shape, double mean, double deviation, DType dtype) {
+  if (!(deviation >= 0)) {
+    throw Error("normal: the deviation is " + std::to_string(deviation) + ": it must not be < 0");
+  }
+  Tensor result = Tensor::uninitialized(shape, dtype);
+  detail::dispatch(dtype, [&]<class T>() {
+    using Real = decltype(std::real(T()));
+    T* to = result.mutable_data<T>();
+    for (Index i = 0; i < result.size(); i += 2) {
+      const double radius = std::sqrt(-2 * std::log(1 - uniform()));
+      const double angle = 2 * std::numbers::pi * uniform();
+      to[i] = static_cast<Real>(scaled(deviation, radius * std::cos(angle), mean));
+      if (i + 1 == result.size()) break;
+      to[i + 1] = static_cast<Real>(scaled(deviation, radius * std::sin(angle), mean));
+    }
+  });
+  return result;
+}
+
+std::string Generator::state() const {
+  return std::string(state_prefix) + std::to_string(seed_) + ' ' + std::to_string(drawn_);
+}
+
+void Generator::set_state(const std::string& state) {
+  if (!state.starts_with(state_prefix)) bad_state(state);
+  const char* const end = state.data() + state.size();
+  Generator restored;
+  std::uint64_t drawn = 0;
+  const auto seed_end = std::from_chars(state.data() + state_prefix.size(), end, restored.seed_);
+  if (seed_end.ec != std::errc() || seed_end.ptr == end || *seed_end.ptr != ' ') bad_state(state);
+  const auto drawn_end = std::from_chars(seed_end.ptr + 1, end, drawn);
+  if (drawn_end.ec != std::errc() || drawn_end.ptr != end) bad_state(state);
+  restored.drawn_ = drawn - drawn % 2;
+  if (drawn % 2 != 0) restored.next();  // the second half of its block is still to come
+  *this = restored;
+}
+
+Generator& default_generator() {
+  thread_local Generator generator;
+  return generator;
+}
+
+void seed(std::uint64_t seed) { default_generator() = Generator(seed); }
+
+}  // namespace xgrad

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <xgrad/core/tensor.hpp>
+
+namespace xgrad {
+
+/// Seeded random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as
+/// 1, 2, 3"), the k-th number being a hash of the seed and k.
+///
+/// The same seed gives the same numbers on every platform; `normal` follows the last bit of the
+/// platform's log, sin and cos. A copy continues on its own. A Generator belongs to one thread.
+class Generator {
+ public:
+  explicit Generator(std::uint64_t seed = 0) : seed_(seed) {}
+
+  /// 64 random bits.
+  std::uint64_t next();
+
+  /// A double in [0, 1), a multiple of 2^-53.
+  double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
+
+  /// An integer in [0, n), each equally likely. Throws if n is 0.
+  std::uint64_t below(std::uint64_t n);
+
+  /// Independent numbers, uniform in [low, high), or low where both are the same. The float32
+  /// numbers are the float64 ones, rounded (but below high). Throws unless low <= high, both
+  /// finite.
+  Tensor uniform(const Shape& shape, double low, double high, DType dtype = DType::float32);
+
+  /// Independent normally distributed numbers (Box and Muller 1958). The float32 numbers are the
+  /// float64 ones, rounded. Throws unless deviation >= 0.
+  Tensor normal(const Shape& shape, double mean, double deviation, DType dtype = DType::float32);
+
+  /// Puts the elements in random order (Fisher and Yates), each order equally likely.
+  template <class T>
+  void shuffle(std::span<T> values) {
+    for (std::size_t i = values.size(); i > 1; --i) {
+      std::swap(values[i - 1], values[static_cast<std::size_t>(below(i))]);
+    }
+  }
+
+  /// Seed and position as text, from which `set_state` continues exactly.
+  std::string state() const;
+  /// Throws if the text is not from `state`.
+  void set_state(const std::string& state);
+
+ private:
+  std::uint64_t seed_;
+  std::uint64_t drawn_ = 0;          ///< numbers so far
+  std::uint64_t block_[2] = {0, 0};  ///< the numbers drawn_ & ~1 and drawn_ | 1, if drawn_ is odd
+};
+
+/// This thread's generator, for whoever is not given one. Every thread's starts with seed 0.
+Generator& default_generator();
+
+/// Starts this thread's generator anew.
+void seed(std::uint64_t seed);
+
+namespace detail {
+
+/// Four 32-bit words from a counter of four and a key of two.
+struct Philox {
+  std::uint32_t word[4];
+};
+Philox philox(Philox counter, std::uint32_t key0, std::uint32_t key1);
+
+}  // namespace detail
+}  // namespace xgrad

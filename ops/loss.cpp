@@ -1,0 +1,257 @@
+#include <cmath>
+
+#include <xgrad/core/arithmetic.hpp>
+#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/op.hpp>
+#include <xgrad/ops/loss.hpp>
+#include <xgrad/ops/normalize.hpp>
+#include <xgrad/ops/pointwise.hpp>
+#include <xgrad/ops/reduce.hpp>
+#include <xgrad/ops/rows.hpp>
+
+namespace xgrad {
+namespace detail {
+namespace {
+
+struct Huber {
+  static constexpr const char* name = "huber";
+  static constexpr bool analytic = false;
+  static auto value(auto d, auto delta) {
+    return where(abs(d) < delta, 0.5 * d * d, delta * (abs(d) - 0.5 * delta));
+  }
+  static auto pullback(auto g, auto, auto d, auto delta) {
+    return std::tuple(where(d > delta, g * delta, where(d < -delta, -g * delta, g * d)),
+                      NoGradient());
+  }
+};
+
+struct BinaryCrossEntropy {
+  static constexpr const char* name = "binary_cross_entropy_with_logits";
+  static auto value(auto x, auto t) { return (1.0 - t) * x + Softplus::value(-x); }
+  static auto pullback(auto g, auto, auto x, auto t) {
+    return std::tuple(g * (sigmoid(x) - t), -g * x);
+  }
+};
+
+void check_operands(const char* op, const char* first, const Var& a, const Var& target) {
+  const Var operands[] = {a, target};
+  check_dtypes(op, operands);
+  if (!(a.shape() == target.shape())) {
+    throw Error(std::string(op) + ": " + first + " is " + to_string(a.shape()) + ", target is " +
+                to_string(target.shape()) + ": they must have one shape");
+  }
+}
+
+Var reduced(const Var& losses, Reduction reduction) {
+  switch (reduction) {
+    case Reduction::mean:
+      return mean(losses);
+    case Reduction::sum:
+      return sum(losses);
+    case Reduction::none:
+      break;
+  }
+  return losses;
+}
+
+/// What the forward pass of cross_entropy leaves for the backward pass.
+struct ClassTargets {
+  Indices classes;
+  CrossEntropyOptions options;
+  Tensor shift;    ///< per row: its maximum
+  Tensor inverse;  ///< per row: 1 / sum(e^(x - maximum))
+  double divisor;  ///< of the sum over the rows
+
+  bool ignored(Index row) const { return target(row) == options.ignore_index; }
+  Index target(Index row) const {
+    return static_cast<Index>(classes.values()[static_cast<std::size_t>(row)]);
+  }
+  double off_weight(Index n) const { return options.label_smoothing / static_cast<double>(n); }
+  double target_weight() const { return 1 - options.label_smoothing; }
+
+  /// 1 / divisor for each row, 0 for ignored ones.
+  Tensor row_weights(DType dtype) const {
+    Tensor weights = Tensor::uninitialized(classes.shape(), dtype);
+    dispatch(dtype, [&]<class T>() {
+      for (Index row = 0; row < weights.size(); ++row) {
+        weights.mutable_data<T>()[row] = ignored(row) ? T(0) : static_cast<T>(1 / divisor);
+      }
+    });
+    return weights;
+  }
+
+  /// The weights of the classes, a row for each row of logits; zeros in ignored ones.
+  Tensor class_weights(const Shape& logits, DType dtype) const {
+    Tensor weights = Tensor::zeros(logits, dtype);
+    const Index n = logits.back();
+    dispatch(dtype, [&]<class T>() {
+      T* to = weights.mutable_data<T>();
+      for (Index row = 0; row < classes.size(); ++row, to += n) {
+        if (ignored(row)) continue;
+        std::fill_n(to, n, static_cast<T>(off_weight(n)));
+        to[target(row)] += static_cast<T>(target_weight());
+      }
+    });
+    return weights;
+  }
+};
+
+/// dx = g w (softmax(x) - class weights), w being the rows' weights. Inputs: x, g.
+struct CrossEntropyGradient {
+  static constexpr const char* name = "cross_entropy_gradient";
+  ClassTargets targets;
+
+  Tensor value(const Tensor& logits, const Tensor& gradient) const {
+    const Tensor x = contiguous(logits);
+    const Tensor g = contiguous(gradient);
+    const Index n = x.shape().back();
+    const bool per_row = targets.options.reduction == Reduction::none;
+    Tensor dx = Tensor::uninitialized(x.shape(), x.dtype());
+    dispatch(x.dtype(), [&]<class T>() {
+      using V = SimdVector<T>;
+      for (Index row = 0; row < targets.classes.size(); ++row) {
+        const bool ignored = targets.ignored(row);
+        const T scale =
+            ignored ? T(0) : g.data<T>()[per_row ? row : 0] / static_cast<T>(targets.divisor);
+        const V shift(targets.shift.data<T>()[row]);
+        const V factor(scale * targets.inverse.data<T>()[row]);
+        const V off(ignored ? T(0) : scale * static_cast<T>(targets.off_weight(n)));
+        T* to = dx.mutable_data<T>() + row * n;
+        row_map(x.data<T>() + row * n, to, n,
+                [&](const V& v) { return factor * exp(v - shift) - off; });
+        if (!ignored) to[targets.target(row)] -= scale * static_cast<T>(targets.target_weight());
+      }
+    });
+    return dx;
+  }
+
+  void pullback(Pullback& p) const {
+    const Var& x = p.input(0);
+    const Shape& rows = targets.classes.shape();
+    const Var upper = p.gradient();
+    Shape column = rows;
+    column.push_back(1);
+    const auto as_column = [&](const Var& v) {
+      return v.shape() == rows ? view_at(v, {0, column, contiguous_strides(column)}) : v;
+    };
+    const Var weights = as_column(targets.row_weights(x.dtype()));
+    const Var probability = softmax(x);
+    const Var expected = sum(probability * upper, {-1}, {.keep = true});
+    if (p.wants(0)) {
+      p.add(0, weights * as_column(p.input(1)) * probability * (upper - expected));
+    }
+    if (p.wants(1)) {
+      const Var picked =
+          sum(upper * Var(targets.class_weights(x.shape(), x.dtype())), {-1}, {.keep = true});
+      const Var by_row = weights * (expected - picked);
+      const Shape& shape = p.input(1).shape();
+      p.add(1, shape == rows ? view_at(by_row, {0, rows, contiguous_strides(rows)}) : sum(by_row));
+    }
+  }
+};
+
+struct CrossEntropy {
+  static constexpr const char* name = "cross_entropy";
+  ClassTargets targets;
+
+  // Not const: keeps what the backward pass needs.
+  Tensor value(const Tensor& logits) {
+    const Tensor x = contiguous(logits);
+    const Index rows = targets.classes.size();
+    const Index n = x.shape().back();
+    const Reduction reduction = targets.options.reduction;
+    const double smoothing = targets.options.label_smoothing;
+    targets.shift = Tensor::uninitialized({rows}, x.dtype());
+    targets.inverse = Tensor::uninitialized({rows}, x.dtype());
+    return dispatch(x.dtype(), [&]<class T>() {
+      using A = Accumulator<T>;
+      T* shift = targets.shift.mutable_data<T>();
+      T* inverse = targets.inverse.mutable_data<T>();
+      PoolVector<A> losses(static_cast<std::size_t>(rows));
+      Index counted = 0;
+      for (Index row = 0; row < rows; ++row) {
+        const T* from = x.data<T>() + row * n;
+        shift[row] = row_max(from, n);
+        const A exp_sum = row_exp_sum(from, n, shift[row]);
+        inverse[row] = static_cast<T>(1.0 / exp_sum);
+        if (targets.ignored(row)) continue;
+        ++counted;
+        // In terms of x - shift, so that nothing cancels between large logits.
+        const A offset(shift[row]);
+        A loss =
+            std::log(exp_sum) - targets.target_weight() * (A(from[targets.target(row)]) - offset);
+        if (smoothing > 0) {
+          loss -= targets.off_weight(n) * row_sum(from, n, [&](A v) { return v - offset; });
+        }
+        losses[static_cast<std::size_t>(row)] = loss;
+      }
+      if (reduction == Reduction::none) {
+        Tensor y = Tensor::uninitialized(targets.classes.shape(), x.dtype());
+        std::transform(losses.begin(), losses.end(), y.mutable_data<T>(),
+                       [](A loss) { return static_cast<T>(loss); });
+        return y;
+      }
+      targets.divisor = reduction == Reduction::mean ? static_cast<double>(counted) : 1;
+      Tensor y = Tensor::uninitialized({}, x.dtype());
+      *y.mutable_data<T>() = static_cast<T>(row_sum(losses.data(), rows) / targets.divisor);
+      return y;
+    });
+  }
+  void pullback(Pullback& p) const {
+    p.add(0, apply(CrossEntropyGradient{targets}, p.input(0), p.gradient()));
+  }
+};
+
+void check_cross_entropy(const Var& logits, const Indices& targets,
+                         const CrossEntropyOptions& options) {
+  const Shape& x = logits.shape();
+  const Shape& t = targets.shape();
+  if (x.empty() || !(Shape(x.begin(), x.end() - 1) == t)) {
+    throw Error("cross_entropy: logits is " + to_string(x) + ", targets is " + to_string(t) +
+                ": targets must have the shape of logits without its last axis");
+  }
+  if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1)) {
+    throw Error("cross_entropy: label_smoothing is " + std::to_string(options.label_smoothing) +
+                ": it must be in [0, 1]");
+  }
+  for (const std::int64_t target : targets.values()) {
+    if ((target < 0 || target >= x.back()) && target != options.ignore_index) {
+      throw Error("cross_entropy: logits is " + to_string(x) + ", a target is " +
+                  std::to_string(target) + ": it must be in [0, " + std::to_string(x.back()) +
+                  ") or the ignore_index " + std::to_string(options.ignore_index));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace detail
+
+Var mse(const Var& prediction, const Var& target, Reduction reduction) {
+  detail::check_operands("mse", "prediction", prediction, target);
+  return detail::reduced(square(prediction - target), reduction);
+}
+
+Var mae(const Var& prediction, const Var& target, Reduction reduction) {
+  detail::check_operands("mae", "prediction", prediction, target);
+  return detail::reduced(abs(prediction - target), reduction);
+}
+
+Var huber(const Var& prediction, const Var& target, double delta, Reduction reduction) {
+  detail::check_operands("huber", "prediction", prediction, target);
+  if (!(delta > 0)) {
+    throw Error("huber: delta is " + std::to_string(delta) + ": it must be above 0");
+  }
+  return detail::reduced(pointwise<detail::Huber>(prediction - target, delta), reduction);
+}
+
+Var binary_cross_entropy_with_logits(const Var& logits, const Var& target, Reduction reduction) {
+  detail::check_operands("binary_cross_entropy_with_logits", "logits", logits, target);
+  return detail::reduced(pointwise<detail::BinaryCrossEntropy>(logits, target), reduction);
+}
+
+Var cross_entropy(const Var& logits, const Indices& targets, CrossEntropyOptions options) {
+  detail::check_cross_entropy(logits, targets, options);
+  return apply(detail::CrossEntropy{{targets, options, {}, {}, 1}}, logits);
+}
+
+}  // namespace xgrad

@@ -1,0 +1,240 @@
+#include <cmath>
+
+#include <xgrad/core/arithmetic.hpp>
+#include <xgrad/core/op.hpp>
+#include <xgrad/ops/normalize.hpp>
+#include <xgrad/ops/pointwise.hpp>
+#include <xgrad/ops/reduce.hpp>
+#include <xgrad/ops/rows.hpp>
+
+namespace xgrad {
+namespace detail {
+namespace {
+
+/// An op along one axis, from arrays to an array of one shape: row by row.
+struct Along {
+  ReducedAxes axes;
+  Index axis;
+
+  Along(const char* op, const Shape& shape, Index along) : axes(op, shape, {along}), axis(along) {}
+
+  /// f(first input's row, ..., result's row, length)
+  template <class F, class... Inputs>
+  Tensor each_row(F&& f, const Tensor& x, const Inputs&... xs) const {
+    return dispatch(x.dtype(), [&]<class T>() {
+      const std::array<Tensor, 1 + sizeof...(xs)> inputs{as_rows(x, axes.order),
+                                                         as_rows(xs, axes.order)...};
+      Tensor y = Tensor::uninitialized(inputs[0].shape(), x.dtype());
+      for (Index at = 0; at < y.size(); at += axes.length) {
+        [&]<std::size_t... I>(std::index_sequence<I...>) {
+          f(inputs[I].template data<T>() + at..., y.mutable_data<T>() + at, axes.length);
+        }
+        (std::make_index_sequence<1 + sizeof...(xs)>());
+      }
+      return from_rows(y, axes.order, x.shape());
+    });
+  }
+
+  Var total(const Var& x) const { return sum(x, {axis}, {.keep = true}); }
+  Var average(const Var& x) const { return mean(x, {axis}, {.keep = true}); }
+};
+
+// The derivative of each op is an op again, so that it too is one pass over the rows; its own
+// pullback is written in simple ones.
+
+struct SoftmaxGradient : Along {
+  static constexpr const char* name = "softmax_gradient";
+  Tensor value(const Tensor& y, const Tensor& g) const {
+    return each_row(
+        []<class T>(const T* yr, const T* gr, T* to, Index n) {
+          const auto dot = vector_sum<T>(n, [&](Index j, Index left) {
+            return simd_load(yr + j, left) * simd_load(gr + j, left);
+          });
+          const SimdVector<T> s(static_cast<T>(dot));
+          for (Index j = 0; j < n; j += simd_width<T>) {
+            const SimdVector<T> gj = simd_load(gr + j, n - j);
+            simd_store(to + j, n - j, simd_load(yr + j, n - j) * (gj - s));
+          }
+        },
+        y, g);
+  }
+  void pullback(Pullback& p) const {
+    const Var& y = p.input(0);
+    const Var& g = p.input(1);
+    const Var& upper = p.gradient();
+    const Var upper_dot = total(y * upper);
+    if (p.wants(0)) p.add(0, upper * (g - total(y * g)) - g * upper_dot);
+    p.add(1, y * (upper - upper_dot));
+  }
+};
+
+struct Softmax : Along {
+  static constexpr const char* name = "softmax";
+  Tensor value(const Tensor& x) const {
+    return each_row(
+        []<class T>(const T* row, T* to, Index n) {
+          using V = SimdVector<T>;
+          const V shift(row_max(row, n));
+          const auto sum = vector_sum<T>(n, [&](Index j, Index left) {
+            const V e = exp(simd_load(row + j, left) - shift);
+            simd_store(to + j, left, e);
+            return e;
+          });
+          const V factor(static_cast<T>(1.0 / sum));
+          row_map(to, to, n, [&](const V& e) { return e * factor; });
+        },
+        x);
+  }
+  void pullback(Pullback& p) const {
+    p.add(0, apply(SoftmaxGradient{*this}, p.output(), p.gradient()));
+  }
+};
+
+struct LogSoftmaxGradient : Along {
+  static constexpr const char* name = "log_softmax_gradient";
+  Tensor value(const Tensor& y, const Tensor& g) const {
+    return each_row(
+        []<class T>(const T* yr, const T* gr, T* to, Index n) {
+          const SimdVector<T> s(static_cast<T>(row_sum(gr, n)));
+          for (Index j = 0; j < n; j += simd_width<T>) {
+            const SimdVector<T> gj = simd_load(gr + j, n - j);
+            simd_store(to + j, n - j, gj - exp(simd_load(yr + j, n - j)) * s);
+          }
+        },
+        y, g);
+  }
+  void pullback(Pullback& p) const {
+    const Var probability = exp(p.input(0));
+    const Var weighted = probability * p.gradient();
+    if (p.wants(0)) p.add(0, -weighted * total(p.input(1)));
+    p.add(1, p.gradient() - total(weighted));
+  }
+};
+
+struct LogSoftmax : Along {
+  static constexpr const char* name = "log_softmax";
+  Tensor value(const Tensor& x) const {
+    return each_row(
+        []<class T>(const T* row, T* to, Index n) {
+          using V = SimdVector<T>;
+          const T shift = row_max(row, n);
+          const V log_sum(static_cast<T>(std::log(row_exp_sum(row, n, shift))));
+          row_map(row, to, n, [&](const V& v) { return v - V(shift) - log_sum; });
+        },
+        x);
+  }
+  void pullback(Pullback& p) const {
+    p.add(0, apply(LogSoftmaxGradient{*this}, p.output(), p.gradient()));
+  }
+};
+
+/// Mean and inverse deviation of a row.
+template <class T>
+struct Moments {
+  Accumulator<T> mean;
+  Accumulator<T> scale;
+  Moments(const T* row, Index n, double eps) {
+    mean = row_sum(row, n) / static_cast<double>(n);
+    const auto square = [&](Accumulator<T> z) { return (z - mean) * (z - mean); };
+    scale = 1.0 / std::sqrt(row_sum(row, n, square) / static_cast<double>(n) + eps);
+  }
+};
+
+Var normalized(const Var& x, double eps);
+
+struct NormalizeGradient : Along {
+  static constexpr const char* name = "layer_norm_gradient";
+  double eps;
+  Tensor value(const Tensor& x, const Tensor& g) const {
+    return each_row(
+        [this]<class T>(const T* xr, const T* gr, T* to, Index n) {
+          using V = SimdVector<T>;
+          const Moments<T> moments(xr, n, eps);
+          const V center(static_cast<T>(moments.mean));
+          const V scale(static_cast<T>(moments.scale));
+          const auto count = static_cast<double>(n);
+          const V average(static_cast<T>(row_sum(gr, n) / count));
+          const auto h = [&](Index j, Index left) {
+            return (simd_load(xr + j, left) - center) * scale;
+          };
+          const V slope(static_cast<T>(
+              vector_sum<T>(
+                  n, [&](Index j, Index left) { return h(j, left) * simd_load(gr + j, left); }) /
+              count));
+          for (Index j = 0; j < n; j += simd_width<T>) {
+            const V gj = simd_load(gr + j, n - j);
+            simd_store(to + j, n - j, scale * (gj - average - h(j, n - j) * slope));
+          }
+        },
+        x, g);
+  }
+  void pullback(Pullback& p) const {
+    const Var& x = p.input(0);
+    const Var& g = p.input(1);
+    const Var& upper = p.gradient();
+    if (p.wants(0)) {
+      // With h and s = 1 / sqrt(variance + eps) the value is s (g - mean(g) - h mean(g h)).
+      const Var h = normalized(x, eps);
+      const Var v = variance(x, {axis}, {.unbiased = false, .keep = true});
+      const Var s = 1.0 / sqrt(v + eps);
+      const Var c = average(g * h);
+      const Var by_s = average(upper * (g - average(g) - h * c));
+      const Var by_h = -s * (upper * c + g * average(upper * h));
+      p.add(0, Var(apply(*this, x, by_h) - s * s * h * by_s));
+    }
+    p.add(1, apply(*this, x, upper));
+  }
+};
+
+struct Normalize : Along {
+  static constexpr const char* name = "layer_norm";
+  double eps;
+  Tensor value(const Tensor& x) const {
+    return each_row(
+        [this]<class T>(const T* row, T* to, Index n) {
+          using V = SimdVector<T>;
+          const Moments<T> moments(row, n, eps);
+          const V center(static_cast<T>(moments.mean));
+          const V scale(static_cast<T>(moments.scale));
+          row_map(row, to, n, [&](const V& v) { return (v - center) * scale; });
+        },
+        x);
+  }
+  void pullback(Pullback& p) const {
+    p.add(0, apply(NormalizeGradient{*this, eps}, p.input(0), p.gradient()));
+  }
+};
+
+Var normalized(const Var& x, double eps) {
+  return apply(Normalize{{Normalize::name, x.shape(), -1}, eps}, x);
+}
+
+void check_affine(const Var& x, const Var& parameter, const char* which) {
+  if (parameter.shape() == Shape{x.shape().back()}) return;
+  throw Error("layer_norm: x is " + to_string(x.shape()) + ", " + which + " is " +
+              to_string(parameter.shape()) + ": it must have the extent of x's last axis");
+}
+
+}  // namespace
+}  // namespace detail
+
+Var softmax(const Var& x, Index axis) {
+  return apply(detail::Softmax{{detail::Softmax::name, x.shape(), axis}}, x);
+}
+
+Var log_softmax(const Var& x, Index axis) {
+  return apply(detail::LogSoftmax{{detail::LogSoftmax::name, x.shape(), axis}}, x);
+}
+
+Var layer_norm(const Var& x, double eps) { return detail::normalized(x, eps); }
+
+Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps) {
+  const Var inputs[] = {x, weight, bias};
+  detail::check_dtypes("layer_norm", inputs);
+  const Var h = detail::normalized(x, eps);
+  detail::check_affine(x, weight, "weight");
+  detail::check_affine(x, bias, "bias");
+  return h * weight + bias;
+}
+
+}  // namespace xgrad

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <xgrad/core/var.hpp>
+
+namespace xgrad {
+
+/// y = e^x / sum(e^x) along the axis, without overflow; dx = y (dy - sum(dy y)). Same shape as x.
+/// Throws if there is no such axis.
+Var softmax(const Var& x, Index axis = -1);
+
+/// y = x - log(sum(e^x)) along the axis; dx = dy - e^y sum(dy). Same shape as x. Throws if there is
+/// no such axis.
+Var log_softmax(const Var& x, Index axis = -1);
+
+/// h = (x - mean) / sqrt(variance + eps) along the last axis, the variance divided by n;
+/// dx = (dh - mean(dh) - h mean(dh h)) / sqrt(variance + eps). Ba et al. 2016. Throws for a scalar.
+Var layer_norm(const Var& x, double eps = 1e-5);
+
+/// h weight + bias, with weight and bias of the last axis' extent; throws if they are not.
+Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps = 1e-5);
+
+}  // namespace xgrad

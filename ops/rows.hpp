@@ -1,0 +1,129 @@
+#pragma once
+
+#include <algorithm>
+#include <complex>
+#include <limits>
+#include <type_traits>
+
+#include <xgrad/core/simd.hpp>
+#include <xgrad/core/tensor.hpp>
+
+/// For the sources of ops that work along axes: x as contiguous rows, and what to do with a row.
+namespace xgrad::detail {
+
+/// The axes an op reduces.
+struct ReducedAxes {
+  Shape kept;    ///< the shape of the result with the reduced axes kept, with extent 1
+  Shape result;  ///< without them
+  Shape order;   ///< the axes that stay, then the reduced ones
+  Index length;  ///< the number of elements behind each element of the result
+
+  /// Throws if an axis is not there or listed twice.
+  ReducedAxes(const char* op, const Shape& shape, const Axes& axes);
+};
+
+/// x with its axes in that order, row-major: a row for each element of the result. Not a copy if x
+/// lies so already.
+Tensor as_rows(const Tensor& x, const Shape& order);
+
+/// The opposite: rows as an array of that shape.
+Tensor from_rows(const Tensor& rows, const Shape& order, const Shape& shape);
+
+/// The type in which sums are taken.
+template <class T>
+using Accumulator = std::conditional_t<std::is_same_v<T, float>, double, T>;
+
+/// The sum of f(x[i]), in several partial sums.
+template <class T, class F>
+Accumulator<T> row_sum(const T* x, Index n, F&& f) {
+  using A = Accumulator<T>;
+  constexpr Index parts = 16;
+  A part[parts] = {};
+  Index i = 0;
+  for (; i + parts <= n; i += parts) {
+    for (Index k = 0; k < parts; ++k) part[k] += f(static_cast<A>(x[i + k]));
+  }
+  for (Index k = 0; i + k < n; ++k) part[k] += f(static_cast<A>(x[i + k]));
+  for (Index half = parts / 2; half > 0; half /= 2) {
+    for (Index k = 0; k < half; ++k) part[k] += part[k + half];
+  }
+  return part[0];
+}
+
+template <class T>
+Accumulator<T> row_sum(const T* x, Index n) {
+  return row_sum(x, n, [](Accumulator<T> value) { return value; });
+}
+
+/// The larger of two, NaN if one is.
+template <class T>
+T larger(T a, T b) {
+  return (a > b) | (a != a) ? a : b;
+}
+
+/// The largest element, NaN if there is one; -inf if n is 0. Of complex numbers the largest real
+/// part.
+template <class T>
+T row_max(const T* x, Index n) {
+  if constexpr (std::is_same_v<T, std::complex<double>>) {
+    double largest = -std::numeric_limits<double>::infinity();
+    for (Index i = 0; i < n; ++i) largest = larger(x[i].real(), largest);
+    return largest;
+  } else {
+    constexpr Index parts = 16;
+    T part[parts];
+    std::fill_n(part, parts, -std::numeric_limits<T>::infinity());
+    Index i = 0;
+    for (; i + parts <= n; i += parts) {
+      for (Index k = 0; k < parts; ++k) part[k] = larger(x[i + k], part[k]);
+    }
+    for (Index k = 0; i + k < n; ++k) part[k] = larger(x[i + k], part[k]);
+    for (Index half = parts / 2; half > 0; half /= 2) {
+      for (Index k = 0; k < half; ++k) part[k] = larger(part[k + half], part[k]);
+    }
+    return part[0];
+  }
+}
+
+/// The sum of the first `n` lanes of the vectors f(0, n), f(width, n - width), ...
+template <class T, class F>
+Accumulator<T> vector_sum(Index n, F&& f) {
+  constexpr Index width = simd_width<T>;
+  constexpr Index chunk = 64 * width;  // short enough for T to sum without much loss
+  Accumulator<T> total(0);
+  for (Index begin = 0; begin < n; begin += chunk) {
+    SimdVector<T> sum(T(0));
+    const Index end = std::min(n, begin + chunk);
+    for (Index j = begin; j < end; j += width) {
+      SimdVector<T> value = f(j, n - j);
+      if (n - j < width) {
+        T lanes[width];
+        simd_store(lanes, n - j, value);
+        value = simd_load(lanes, n - j);
+      }
+      sum += value;
+    }
+    T lanes[width];
+    simd_store(lanes, width, sum);
+    for (const T lane : lanes) total += static_cast<Accumulator<T>>(lane);
+  }
+  return total;
+}
+
+/// The sum of e^(x - shift).
+template <class T>
+Accumulator<T> row_exp_sum(const T* x, Index n, T shift) {
+  const SimdVector<T> offset(shift);
+  return vector_sum<T>(n,
+                       [&](Index j, Index left) { return exp(simd_load(x + j, left) - offset); });
+}
+
+/// y = f(x) by vectors.
+template <class T, class F>
+void row_map(const T* x, T* y, Index n, F&& f) {
+  for (Index j = 0; j < n; j += simd_width<T>) {
+    simd_store(y + j, n - j, f(simd_load(x + j, n - j)));
+  }
+}
+
+}  // namespace xgrad::detail
