@@ -201,4 +201,6 @@ void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate,
   });
 }
 
+void use_one_blas_thread() { openblas_set_num_threads(1); }
+
 }  // namespace xgrad::detail

@@ -16,4 +16,7 @@ struct Parameter;
 void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate,
           Parameter* b_parameter = nullptr);
 
+/// Makes BLAS compute on the caller's thread, in the whole process.
+void use_one_blas_thread();
+
 }  // namespace xgrad::detail

@@ -7,9 +7,8 @@
 #include <thread>
 #include <vector>
 
-#include <cblas.h>
-
 #include <xgrad/core/error.hpp>
+#include <xgrad/core/gemm.hpp>
 #include <xgrad/core/threads.hpp>
 
 namespace xgrad {
@@ -118,7 +117,7 @@ thread_local bool inside_part = false;
 void set_threads(int n) {
   if (n < 1) throw Error("set_threads: n is " + std::to_string(n) + ": it must be at least 1");
   const std::lock_guard lock(workers_mutex);
-  openblas_set_num_threads(1);
+  detail::use_one_blas_thread();
   workers = n > 1 ? std::make_shared<Workers>(n - 1) : nullptr;
   thread_count = n;
 }
