@@ -104,10 +104,13 @@ T sum_of(const T* values, Index n) {
 }
 
 template <class T>
-void scatter_add(const T* from, Index rows, Index cols, T* to, Index row_stride, Index col_stride) {
+void scatter(const T* from, Index rows, Index cols, T* to, Index row_stride, Index col_stride,
+             bool assign) {
   for (Index i = 0; i < rows; ++i, to += row_stride, from += cols) {
     if (col_stride == 0) {
       *to += sum_of(from, cols);
+    } else if (assign) {
+      for (Index j = 0; j < cols; ++j) to[j * col_stride] = from[j];
     } else {
       for (Index j = 0; j < cols; ++j) to[j * col_stride] += from[j];
     }
@@ -262,7 +265,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
         leaf.value = copied ? values[k] : from;
         leaf.value_row = copied ? cols : row_stride;
         if (!targets[static_cast<std::size_t>(k)].memory) continue;
-        if (copied) {  // the kernel assigns to a block, which is added to the leaf below
+        if (copied) {  // the kernel assigns to a block, which goes to the leaf below
           leaf.source_mask = 0;
           leaf.source_row = 0;
           leaf.source = zeros;
@@ -277,9 +280,9 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
         if (layout.adjacent(k) || !targets[static_cast<std::size_t>(k)].memory) continue;
         const Index row_stride = layout.row_stride(k);
         const Index col_stride = layout.col_stride(k);
-        scatter_add(pulls[k], rows, cols,
-                    target_base[k] + offset[k] + row * row_stride + col * col_stride, row_stride,
-                    col_stride);
+        scatter(pulls[k], rows, cols,
+                target_base[k] + offset[k] + row * row_stride + col * col_stride, row_stride,
+                col_stride, targets[static_cast<std::size_t>(k)].assign);
       }
     });
   });

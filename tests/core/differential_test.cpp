@@ -1,0 +1,232 @@
+// Randomised programs of views, broadcasts, reuse, products and reductions: the fast backward pass
+// (shared gradient memory, deferred products, early release) must give the gradients of the naive
+// one, which differentiates op by op and shares nothing.
+
+#include <cstdlib>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/xgrad.hpp>
+
+namespace xgrad {
+namespace {
+
+/// Writes the same program whenever it is run with the same seed.
+class Program {
+ public:
+  explicit Program(unsigned seed) : seed_(seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<double> normal;
+    const auto make = [&](const Shape& shape, const char* name) {
+      std::vector<double> values(static_cast<std::size_t>(element_count(shape)));
+      for (double& x : values) x = 0.5 * normal(random);
+      parameters.push_back(parameter(Tensor(shape, values), name));
+    };
+    make({5, 3, 4}, "sequence");
+    make({3, 4}, "matrix");
+    make({4, 4}, "square");
+    make({4, 12}, "gates");
+    make({4}, "bias");
+    make({3, 1}, "column");
+    make({}, "scalar");
+  }
+
+  /// Runs it; `watched` receives some intermediate results.
+  Var run(std::vector<Var>* watched = nullptr) const {
+    std::mt19937 random(seed_ * 7919 + 1);
+    const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+    std::vector<Var> pool = parameters;
+    const auto any = [&] { return pool[below(pool.size())]; };
+    const auto of_shape = [&](const Shape& shape) {
+      for (int attempt = 0; attempt < 20; ++attempt) {
+        const Var x = any();
+        if (x.shape() == shape) return x;
+      }
+      return shape == Shape{4, 4} ? parameters[2] : parameters[1];
+    };
+    const std::size_t steps = 5 + below(25);
+    for (std::size_t step = 0; step < steps; ++step) {
+      const Var x = any();
+      Var y;
+      switch (below(17)) {
+        case 0:
+          if (x.dim() > 0) y = x[static_cast<Index>(below(static_cast<std::size_t>(x.shape()[0])))];
+          break;
+        case 1:
+          if (x.dim() > 0) {
+            const auto axis = below(x.dim());
+            const Index extent = x.shape()[axis];
+            const auto begin = static_cast<Index>(below(static_cast<std::size_t>(extent)));
+            const Index count =
+                1 + static_cast<Index>(below(static_cast<std::size_t>(extent - begin)));
+            y = slice(x, static_cast<Index>(axis), begin, begin + count);
+          }
+          break;
+        case 2:
+          if (x.dim() > 0 && x.shape().back() % 2 == 0) {
+            const auto [a, b] = split<2>(x);
+            pool.push_back(a);
+            y = b;
+          }
+          break;
+        case 3:
+          if (x.dim() == 2) y = transpose(x);
+          break;
+        case 4:
+          y = reshape(x, {-1});
+          break;
+        case 5: {  // plain addends: gradient homes and inheritance
+          const Var z = of_shape({3, 4});
+          y = z + matmul(of_shape({3, 4}), of_shape({4, 4}));
+          break;
+        }
+        case 6:
+          y = of_shape({3, 4}) + of_shape({3, 4}) - of_shape({3, 4});
+          break;
+        case 7:
+          y = tanh(of_shape({3, 4}) * parameters[4]) + sigmoid(parameters[5]) * of_shape({3, 4});
+          break;
+        case 8:
+          y = x * x + x;
+          break;
+        case 9:
+          if (x.dim() > 0) y = sum(x, {static_cast<Index>(below(x.dim()))});
+          break;
+        case 10:
+          y = x - mean(x) * parameters[6];
+          break;
+        case 11:
+          y = stack({x, x * 0.5, x});
+          break;
+        case 12:
+          if (x.dim() > 0) y = concat({x, x});
+          break;
+        case 13: {  // a recurrent step on slices of one projection
+          const Var z = matmul(reshape(parameters[0], {15, 4}), parameters[3]);
+          const Var zs = reshape(z, {5, 3, 12});
+          Var h = of_shape({3, 4});
+          for (Index t = 0; t < 5; ++t) {
+            const auto [i, f, g] = split<3>(zs[t] + matmul(h, parameters[3]));
+            h = sigmoid(i) * h + sigmoid(f) * tanh(g);
+            pool.push_back(h);
+          }
+          y = h;
+          break;
+        }
+        case 14:
+          y = where(x > 0.1, tanh(x), 0.25 * x) + parameters[6];
+          break;
+        case 15:
+          y = matmul(of_shape({3, 4}), transpose(of_shape({4, 4})));
+          break;
+        default:
+          y = exp(0.2 * tanh(x)) / (1.5 + square(x));
+      }
+      if (!y.defined() || y.size() > 2000 || y.dim() > 5) continue;
+      pool.push_back(y);
+      if (watched && below(4) == 0 && y.requires_grad()) watched->push_back(y);
+    }
+    Var loss = sum(tanh(pool.back()));
+    for (int i = 0; i < 4; ++i) loss = loss + sum(sin(any()));
+    return loss;
+  }
+
+  std::vector<Var> parameters;
+
+ private:
+  unsigned seed_;
+};
+
+std::vector<std::vector<double>> take_gradients(const Program& program) {
+  std::vector<std::vector<double>> gradients;
+  for (const Var& p : program.parameters) {
+    gradients.push_back(p.has_grad() ? p.grad().to_vector() : std::vector<double>());
+    p.clear_grad();
+  }
+  return gradients;
+}
+
+void expect_same(const std::vector<std::vector<double>>& fast,
+                 const std::vector<std::vector<double>>& naive, unsigned seed, const char* what) {
+  ASSERT_EQ(fast.size(), naive.size());
+  for (std::size_t k = 0; k < fast.size(); ++k) {
+    ASSERT_EQ(fast[k].size(), naive[k].size()) << what << ", seed " << seed << ", gradient " << k;
+    for (std::size_t i = 0; i < fast[k].size(); ++i) {
+      ASSERT_TRUE(std::abs(fast[k][i] - naive[k][i]) <=
+                  1e-11 * std::max(1.0, std::abs(naive[k][i])))
+          << what << ", seed " << seed << ", gradient " << k << "[" << i << "]: fast " << fast[k][i]
+          << ", naive " << naive[k][i];
+    }
+  }
+}
+
+std::vector<std::vector<double>> values(const std::vector<Var>& vars) {
+  std::vector<std::vector<double>> result;
+  for (const Var& x : vars) result.push_back(x.tensor().to_vector());
+  return result;
+}
+
+unsigned programs() { return std::getenv("XGRAD_THOROUGH") ? 20000 : 400; }
+
+TEST(Differential, FastAndNaiveBackwardAgree) {
+  for (unsigned seed = 0; seed < programs(); ++seed) {
+    const Program program(seed);
+    std::vector<std::vector<double>> gradients[2];
+    for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+      Tape tape(mode);
+      tape.backward(program.run());
+      gradients[mode == TapeMode::naive] = take_gradients(program);
+    }
+    expect_same(gradients[0], gradients[1], seed, "backward");
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Differential, MicroBatchesAccumulate) {
+  for (unsigned seed = 0; seed < programs() / 4; ++seed) {
+    const Program program(seed);
+    std::vector<std::vector<double>> gradients[2];
+    for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+      for (int pass = 0; pass < 2; ++pass) {
+        Tape tape(mode);
+        tape.backward(program.run());
+      }
+      gradients[mode == TapeMode::naive] = take_gradients(program);
+    }
+    expect_same(gradients[0], gradients[1], seed, "two backward passes");
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Differential, RetainedPassesAgree) {
+  for (unsigned seed = 0; seed < programs() / 4; ++seed) {
+    const Program program(seed);
+    Tape tape;
+    const Var loss = program.run();
+    tape.backward(loss, {.retain = true});
+    const auto first = take_gradients(program);
+    tape.backward(loss);
+    expect_same(take_gradients(program), first, seed, "second pass");
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Differential, GradientsOfIntermediateResultsAgree) {
+  for (unsigned seed = 0; seed < programs(); ++seed) {
+    const Program program(seed);
+    std::vector<std::vector<double>> gradients[3];
+    for (int way = 0; way < 3; ++way) {
+      Tape tape(way == 1 ? TapeMode::naive : TapeMode::fast);
+      std::vector<Var> xs = program.parameters;
+      const Var loss = program.run(&xs);
+      gradients[way] = values(grad(loss, xs, {.create_graph = way == 2}));
+    }
+    expect_same(gradients[0], gradients[1], seed, "grad");
+    expect_same(gradients[2], gradients[1], seed, "grad with create_graph");
+    if (HasFatalFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace xgrad

@@ -1,0 +1,76 @@
+#include <gtest/gtest.h>
+
+#include <xgrad/core/gradient_storage.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+using Access = GradientStorage::Access;
+
+Region slices(Index first, Index last, bool exact = true) {
+  return {first * 2, first, last, exact, exact};
+}
+
+/// Storage of three slices of two elements, on memory filled with 7.
+struct Fixture : ::testing::Test {
+  Fixture() : memory(Tensor::full({3, 2}, 7, DType::float64)) { storage.bind(memory, false); }
+  std::vector<double> values() const { return memory.to_vector(); }
+  Tensor memory;
+  GradientStorage storage;
+};
+using GradientStorageTest = Fixture;
+
+TEST_F(GradientStorageTest, FirstTouchAssignsLaterOnesAdd) {
+  EXPECT_FALSE(storage.touched());
+  EXPECT_EQ(storage.touch(slices(0, 3)), Access::assign);
+  EXPECT_TRUE(storage.touched());
+  EXPECT_EQ(storage.touch(slices(0, 3)), Access::add);
+  EXPECT_EQ(storage.touch(slices(1, 2)), Access::add);
+  EXPECT_EQ(values(), std::vector<double>(6, 7));
+}
+
+TEST_F(GradientStorageTest, EachSliceIsAssignedOnce) {
+  for (Index t = 0; t < 3; ++t) {
+    EXPECT_TRUE(storage.untouched(slices(t, t + 1)));
+    EXPECT_EQ(storage.touch(slices(t, t + 1)), Access::assign);
+    EXPECT_FALSE(storage.untouched(slices(t, t + 1)));
+  }
+  for (Index t = 0; t < 3; ++t) EXPECT_EQ(storage.touch(slices(t, t + 1)), Access::add);
+  EXPECT_EQ(values(), std::vector<double>(6, 7));
+}
+
+TEST_F(GradientStorageTest, UntouchedSlicesReadAsZero) {
+  EXPECT_EQ(storage.touch(slices(1, 2)), Access::assign);
+  storage.complete();
+  EXPECT_EQ(values(), (std::vector<double>{0, 0, 7, 7, 0, 0}));
+}
+
+TEST_F(GradientStorageTest, NothingTouchedReadsAsZero) {
+  storage.complete();
+  EXPECT_EQ(values(), std::vector<double>(6, 0));
+}
+
+TEST_F(GradientStorageTest, PartOfASliceIsZeroedBeforeItIsAddedTo) {
+  EXPECT_EQ(storage.touch(slices(1, 2, false)), Access::add);
+  EXPECT_EQ(values(), (std::vector<double>{7, 7, 0, 0, 7, 7}));
+  EXPECT_EQ(storage.touch(slices(0, 3, false)), Access::add);
+  EXPECT_EQ(values(), std::vector<double>(6, 0));
+}
+
+TEST_F(GradientStorageTest, WideTouchKeepsWhatSlicesHold) {
+  EXPECT_EQ(storage.touch(slices(1, 2)), Access::assign);
+  EXPECT_EQ(storage.touch(slices(0, 2)), Access::add);
+  EXPECT_EQ(values(), (std::vector<double>{0, 0, 7, 7, 7, 7}));
+  EXPECT_EQ(storage.touch(slices(2, 3)), Access::assign);
+  EXPECT_EQ(storage.touch(slices(0, 3)), Access::add);
+}
+
+TEST_F(GradientStorageTest, BoundValueIsAddedTo) {
+  storage.bind(memory, true);
+  EXPECT_TRUE(storage.touched());
+  EXPECT_EQ(storage.touch(slices(0, 3)), Access::add);
+  EXPECT_EQ(values(), std::vector<double>(6, 7));
+}
+
+}  // namespace
+}  // namespace xgrad::detail
