@@ -1,0 +1,141 @@
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/xgrad.hpp>
+
+#include "reference/reference.hpp"
+
+namespace xgrad {
+namespace {
+
+using nlohmann::json;
+
+const json& reference_case(const std::string& name) {
+  return testing::reference("optim.json").at("schedule/" + name);
+}
+
+void expect_rates(const std::string& name, const optim::Schedule& schedule) {
+  const std::vector<double> rates =
+      testing::array(reference_case(name).at("outputs").at("lr")).data;
+  ASSERT_GE(rates.size(), 24u);
+  for (std::size_t t = 0; t < rates.size(); ++t) {
+    EXPECT_NEAR(schedule.rate(t), rates[t], 1e-15) << name << ", step " << t;
+  }
+}
+
+TEST(Schedule, IsConstant) {
+  const optim::ConstantSchedule schedule(0.25);
+  EXPECT_EQ(schedule.rate(0), 0.25);
+  EXPECT_EQ(schedule.rate(1'000'000), 0.25);
+}
+
+TEST(Schedule, StepsAsInPyTorch) {
+  const json& options = reference_case("step").at("options");
+  expect_rates("step", optim::StepSchedule({.lr = options.at("base_lr"),
+                                            .step_size = options.at("step_size"),
+                                            .gamma = options.at("gamma")}));
+}
+
+TEST(Schedule, FollowsTheCosineAsInPyTorch) {
+  for (const std::string name : {"cosine_with_warmup", "cosine_to_zero"}) {
+    const json& options = reference_case(name).at("options");
+    expect_rates(name, optim::CosineSchedule({.lr = options.at("base_lr"),
+                                              .warmup = options.at("warmup"),
+                                              .total = options.at("total"),
+                                              .floor = options.at("floor")}));
+  }
+}
+
+optim::PlateauScheduleOptions plateau_options(const json& options) {
+  return {.lr = options.at("base_lr"),
+          .factor = options.at("factor"),
+          .patience = options.at("patience"),
+          .threshold = options.at("threshold"),
+          .absolute = options.at("threshold_mode") == "abs",
+          .cooldown = options.at("cooldown"),
+          .min_lr = options.at("min_lr")};
+}
+
+TEST(Plateau, ReducesAsInPyTorchAlsoWhenResumed) {
+  int cases = 0;
+  for (const auto& [name, value] : testing::reference("optim.json").items()) {
+    if (!name.starts_with("schedule/plateau_")) continue;
+    ++cases;
+    const json& options = value.at("options");
+    ASSERT_EQ(options.at("eps"), 1e-8);
+    const std::vector<double> losses = testing::array(value.at("inputs").at("loss")).data;
+    const std::vector<double> rates = testing::array(value.at("outputs").at("lr")).data;
+    optim::PlateauSchedule whole(plateau_options(options));
+    optim::PlateauSchedule resumed(plateau_options(options));
+    for (std::size_t t = 0; t < losses.size(); ++t) {
+      EXPECT_NEAR(whole.observe(losses[t]), rates[t], 1e-15) << name << ", loss " << t;
+      EXPECT_EQ(whole.rate(), resumed.observe(losses[t])) << name << ", loss " << t;
+      optim::PlateauSchedule next(plateau_options(options));
+      next.load_state(resumed.state());
+      resumed = next;
+    }
+  }
+  EXPECT_EQ(cases, 6);
+}
+
+std::string error_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Plateau, RefusesAForeignState) {
+  optim::PlateauSchedule plateau({.lr = 0.5});
+  const auto refusal = [&](const Tensor& state) {
+    return error_of([&] { plateau.load_state(state); });
+  };
+  EXPECT_EQ(refusal(Tensor::zeros({3}, DType::float64)),
+            "PlateauSchedule: load_state: the state is float64(3): it must be float64(4)");
+  EXPECT_EQ(refusal(Tensor::zeros({4}, DType::float32)),
+            "PlateauSchedule: load_state: the state is float32(4): it must be float64(4)");
+  const double nan = std::nan("");
+  using Numbers = std::vector<double>;
+  for (const Numbers& bad : {Numbers{nan, 1, 0, 0}, Numbers{-1, 1, 0, 0}, Numbers{1, nan, 0, 0},
+                             Numbers{1, 1, -1, 0}, Numbers{1, 1, 0, 0.5}}) {
+    EXPECT_EQ(refusal(Tensor({4}, bad)),
+              "PlateauSchedule: load_state: the numbers are not those of a state");
+  }
+  EXPECT_EQ(plateau.rate(), 0.5);
+}
+
+TEST(Schedule, ChecksItsOptions) {
+  using optim::ConstantSchedule, optim::CosineSchedule, optim::PlateauSchedule, optim::StepSchedule;
+  EXPECT_EQ(error_of([] { ConstantSchedule(-1); }),
+            "ConstantSchedule: lr is -1: it must be finite and at least 0");
+  EXPECT_EQ(error_of([] { StepSchedule({.lr = 1}); }),
+            "StepSchedule: step_size is 0: it must be at least 1");
+  EXPECT_EQ(error_of([] { StepSchedule({.lr = -1, .step_size = 1}); }),
+            "StepSchedule: lr is -1: it must be finite and at least 0");
+  EXPECT_EQ(error_of([] { StepSchedule({.step_size = 1, .gamma = -1}); }),
+            "StepSchedule: gamma is -1: it must be finite and at least 0");
+  EXPECT_EQ(error_of([] { CosineSchedule({.lr = INFINITY, .total = 1}); }),
+            "CosineSchedule: lr is inf: it must be finite and at least 0");
+  EXPECT_EQ(error_of([] { CosineSchedule({.warmup = 5, .total = 5}); }),
+            "CosineSchedule: total is 5: it must be above warmup, 5");
+  EXPECT_EQ(error_of([] { CosineSchedule({.total = 5, .floor = 1.5}); }),
+            "CosineSchedule: floor is 1.5: it must be in [0, 1]");
+  EXPECT_EQ(error_of([] { PlateauSchedule({.lr = -1}); }),
+            "PlateauSchedule: lr is -1: it must be finite and at least 0");
+  EXPECT_EQ(error_of([] { PlateauSchedule({.factor = 1}); }),
+            "PlateauSchedule: factor is 1: it must be at least 0 and below 1");
+  EXPECT_EQ(error_of([] { PlateauSchedule({.threshold = -1}); }),
+            "PlateauSchedule: threshold is -1: it must be finite and at least 0");
+  EXPECT_EQ(error_of([] { PlateauSchedule({.min_lr = std::nan("")}); }),
+            "PlateauSchedule: min_lr is nan: it must be finite and at least 0");
+}
+
+}  // namespace
+}  // namespace xgrad
