@@ -1,0 +1,429 @@
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <xgrad/xgrad.hpp>
+
+namespace xgrad {
+namespace {
+
+Var vector(std::initializer_list<double> values, DType dtype = DType::float64) {
+  return Tensor({static_cast<Index>(values.size())}, values, dtype);
+}
+
+Var weights(std::initializer_list<double> values, const char* name = "w") {
+  return parameter(vector(values).tensor(), name);
+}
+
+std::vector<double> list(const Tensor& x) { return x.to_vector(); }
+
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+// -- gradients ------------------------------------------------------------------------------------
+
+TEST(Tape, BackwardAddsIntoParameters) {
+  const Var w = weights({1, 2, 3});
+  Tape tape;
+  tape.backward(sum(w * w));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{2, 4, 6}));
+}
+
+TEST(Tape, GradientsOfSeveralPassesAccumulate) {
+  const Var w = weights({1, 2});
+  for (int i = 0; i < 3; ++i) {
+    Tape tape;
+    tape.backward(sum(2.0 * w));
+  }
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{6, 6}));
+  w.clear_grad();
+  Tape tape;
+  tape.backward(sum(5.0 * w));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{5, 5}));
+}
+
+TEST(Tape, SeedIsTheGradientOfTheResult) {
+  const Var w = weights({1, 2, 3});
+  Tape tape;
+  tape.backward(w * w, vector({1, 0, -1}).tensor());
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{2, 0, -6}));
+}
+
+TEST(Tape, AParameterIsItsOwnResult) {
+  const Var w = parameter(Tensor::full({}, 3, DType::float64), "w");
+  Tape tape;
+  tape.backward(w);
+  EXPECT_EQ(w.grad().item(), 1);
+}
+
+TEST(Tape, UntouchedParametersHaveNoGradient) {
+  const Var w = weights({1});
+  const Var unused = weights({1}, "unused");
+  Tape tape;
+  tape.backward(sum(w));
+  EXPECT_TRUE(w.has_grad());
+  EXPECT_FALSE(unused.has_grad());
+  EXPECT_EQ(error_of([&] { unused.grad(); }), "grad: parameter 'unused' has no gradient");
+}
+
+TEST(Tape, PartlyUsedParameterHasZerosElsewhere) {
+  const Var w = weights({1, 2, 3, 4});
+  Tape tape;
+  tape.backward(w[2] * w[2]);
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{0, 0, 6, 0}));
+}
+
+TEST(Tape, FrozenParametersAreConstants) {
+  const Var w = weights({2});
+  const Var frozen = weights({3}, "frozen");
+  frozen.set_trainable(false);
+  Tape tape;
+  tape.backward(sum(w * frozen));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{3}));
+  EXPECT_FALSE(frozen.has_grad());
+}
+
+TEST(Tape, DetachCutsOff) {
+  const Var w = weights({2});
+  Tape tape;
+  const Var y = w * w;
+  tape.backward(sum(detach(y) * w));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{4}));
+}
+
+TEST(Grad, LeavesTheParametersAlone) {
+  const Var w = weights({1, 2});
+  Tape tape;
+  const Var h = w * w;
+  const std::vector<Var> g = grad(sum(h * h), {w, h});
+  EXPECT_EQ(list(g[0].tensor()), (std::vector<double>{4, 32}));
+  EXPECT_EQ(list(g[1].tensor()), (std::vector<double>{2, 8}));
+  EXPECT_FALSE(w.has_grad());
+}
+
+TEST(Grad, UnrelatedInputGivesZeros) {
+  const Var w = weights({1, 2});
+  const Var other = weights({1, 2, 3}, "other");
+  Tape tape;
+  EXPECT_EQ(list(grad(sum(w), {other})[0].tensor()), (std::vector<double>{0, 0, 0}));
+}
+
+TEST(Grad, DerivativesOfThirdOrder) {
+  for (const double x : {-1.5, 0.0, 0.7}) {
+    const Var w = weights({x});
+    Tape tape;
+    const Var y = sum(tanh(w) * w);
+    const Var first = grad(y, {w}, {.create_graph = true})[0];
+    const Var second = grad(sum(first), {w}, {.create_graph = true})[0];
+    const Var third = grad(sum(second), {w})[0];
+    const double t = std::tanh(x), s = 1 - t * t;  // s is the derivative of tanh
+    EXPECT_NEAR(first.item(), s * x + t, 1e-14);
+    EXPECT_NEAR(second.item(), -2 * t * s * x + 2 * s, 1e-14);
+    EXPECT_NEAR(third.item(), -2 * s * s * x + 4 * t * t * s * x - 6 * t * s, 1e-13);
+  }
+}
+
+TEST(Grad, HessianVectorProductOfAnLstm) {
+  nn::LSTM lstm(2, 3);
+  lstm.to(DType::float64);
+  Generator random(3);
+  const Var x = random.normal({4, 2, 2}, 0, 1, DType::float64);
+  const Var Wh = lstm.cells()[0].Wh;
+  const Tensor v = random.normal(Wh.shape(), 0, 1, DType::float64);
+  const auto gradient = [&](bool create_graph) {
+    const auto ys = lstm(x).outputs;
+    return grad(sum(ys * ys * ys), {Wh}, {.create_graph = create_graph})[0];
+  };
+  std::vector<double> product;
+  {
+    Tape tape;
+    product = list(grad(sum(gradient(true) * Var(v)), {Wh})[0].tensor());
+  }
+  const Tensor start = Tensor(Wh.shape(), list(Wh.tensor()));
+  const auto moved = [&](double h) {
+    Wh.assign(Var(Var(start) + h * Var(v)).tensor());
+    Tape tape;
+    return list(gradient(false).tensor());
+  };
+  const double h = 1e-5;
+  const auto above = moved(h), below = moved(-h);
+  for (std::size_t i = 0; i < product.size(); ++i) {
+    EXPECT_NEAR(product[i], (above[i] - below[i]) / (2 * h), 1e-8);
+  }
+}
+
+TEST(AddGradients, SumsThreadsInAFixedOrder) {
+  const Var w = parameter(Tensor({2}, {1, 2}, DType::float32), "w");
+  std::vector<std::vector<Var>> gradients(4);
+  const auto work = [&](std::size_t i) {
+    Tape tape;
+    gradients[i] = grad(sum(w * w * std::pow(10.0, static_cast<double>(i))), {w});
+  };
+  std::vector<float> results[2];
+  for (auto& result : results) {
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < 4; ++i) threads.emplace_back(work, i);
+    for (std::thread& thread : threads) thread.join();
+    const Var parameters[] = {w};
+    add_gradients(parameters, gradients);
+    result.assign(w.grad().data<float>(), w.grad().data<float>() + 2);
+    w.clear_grad();
+  }
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_FLOAT_EQ(results[0][0], 2222);
+}
+
+// -- scopes ---------------------------------------------------------------------------------------
+
+TEST(Scopes, WithoutATapeNothingIsRecorded) {
+  const Var w = weights({1});
+  EXPECT_FALSE(is_recording());
+  const Var y = sum(w * w);
+  EXPECT_FALSE(y.requires_grad());
+  Tape tape;
+  EXPECT_TRUE(is_recording());
+  EXPECT_EQ(
+      error_of([&] { tape.backward(y); }),
+      "backward: y was not recorded: it is a constant, or no tape was active when it was made");
+}
+
+TEST(Scopes, NoTapeSuspends) {
+  const Var w = weights({1});
+  Tape tape;
+  {
+    const NoTape guard;
+    EXPECT_FALSE(is_recording());
+    EXPECT_FALSE(Var(w * w).requires_grad());
+  }
+  EXPECT_TRUE(Var(w * w).requires_grad());
+  EXPECT_EQ(tape.size(), 1u);
+}
+
+TEST(Scopes, InnerTapeShadowsTheOuterOne) {
+  const Var w = weights({3});
+  Tape outer;
+  const Var y = w * w;
+  {
+    Tape inner;
+    inner.backward(sum(5.0 * w));
+    EXPECT_EQ(list(w.grad()), (std::vector<double>{5}));
+    w.clear_grad();
+    const std::string text = error_of([&] { Var z = y * w; });
+    EXPECT_EQ(text, "tape: a Var of tape " + std::to_string(outer.id()) + " was used under tape " +
+                        std::to_string(inner.id()) +
+                        ": detach it, or end the inner tape's scope first");
+  }
+  outer.backward(sum(y));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{6}));
+}
+
+TEST(Scopes, VarOfAFinishedTapeKeepsItsValue) {
+  const Var w = weights({3});
+  Var y;
+  std::uint64_t id = 0;
+  {
+    Tape tape;
+    id = tape.id();
+    y = w * w;
+  }
+  EXPECT_EQ(list(y.tensor()), (std::vector<double>{9}));
+  Tape tape;
+  const std::string gone = "y was recorded on tape " + std::to_string(id) +
+                           ", which is gone: a gradient needs the tape's scope";
+  EXPECT_EQ(
+      error_of([&] { tape.backward(sum(y)); }),
+      "backward: y was not recorded: it is a constant, or no tape was active when it was made");
+  EXPECT_EQ(error_of([&] { tape.backward(y); }), "backward: " + gone);
+  EXPECT_EQ(error_of([&] { grad(y, {w}); }), "grad: " + gone);
+  tape.backward(sum(y * w));  // it takes part as a constant
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{9}));
+}
+
+TEST(Scopes, EachThreadHasItsOwnTape) {
+  Tape tape;
+  bool recording = true;
+  std::thread([&] { recording = is_recording(); }).join();
+  EXPECT_FALSE(recording);
+  const Var w = weights({1});
+  const Var y = w * w;
+  std::string text;
+  std::thread([&] {
+    Tape other;
+    text = error_of([&] { grad(y, {w}); });
+  }).join();
+  EXPECT_EQ(text, "grad: y was recorded on tape " + std::to_string(tape.id()) +
+                      ", which belongs to another thread");
+}
+
+// -- misuse ---------------------------------------------------------------------------------------
+
+TEST(Misuse, SecondPassNeedsRetain) {
+  const Var w = weights({1});
+  Tape tape;
+  const Var y = sum(w * w);
+  tape.backward(y);
+  EXPECT_EQ(error_of([&] { tape.backward(y); }),
+            "backward: tape " + std::to_string(tape.id()) +
+                " was consumed by an earlier pass: give that pass {.retain = true}");
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{2}));
+}
+
+TEST(Misuse, ResultMustBeAScalarOrHaveASeed) {
+  const Var w = weights({1, 2});
+  Tape tape;
+  const Var y = w * w;
+  EXPECT_EQ(error_of([&] { tape.backward(y); }),
+            "backward: y is (2): it must be a scalar, or its gradient must be given as seed");
+  EXPECT_EQ(error_of([&] {
+              tape.backward(y, vector({1, 2, 3}).tensor());
+            }),
+            "backward: y is (2) of float64, its seed is (3) of float64: they must be the same");
+  EXPECT_EQ(error_of([&] { grad(y, {w}); }),
+            "grad: y is (2): it must be a scalar, or its gradient must be given as seed");
+  tape.backward(sum(y));  // nothing was lost
+}
+
+TEST(Misuse, ParameterChangedWhileTheTapeNeedsIt) {
+  const Var w = weights({1, 2}, "Wh");
+  Tape tape;
+  const Var y = sum(w * w);
+  w.assign(vector({3, 4}).tensor());
+  EXPECT_EQ(error_of([&] { tape.backward(y); }),
+            "backward: parameter 'Wh' was changed (version 0 to 1) while the tape still needs it");
+  EXPECT_FALSE(w.has_grad());
+}
+
+TEST(Misuse, MixedDtypes) {
+  const Var a = vector({1}, DType::float32);
+  const Var b = vector({1}, DType::float64);
+  EXPECT_EQ(error_of([&] { Var y = a + b; }),
+            "add: operands are float32 and float64: they must have one dtype");
+}
+
+TEST(Misuse, ShapesThatDoNotBroadcast) {
+  const Var a = Tensor::zeros({2, 3});
+  const Var b = Tensor::zeros({4});
+  EXPECT_EQ(error_of([&] { Var y = tanh(a) * (a + b); }),
+            "add: a is (2,3), b is (4): the extents of each axis, aligned at the right, must be "
+            "equal or 1");
+}
+
+TEST(Misuse, ConstantsAreNotParameters) {
+  const Var x = vector({1});
+  EXPECT_EQ(error_of([&] { x.assign(x.tensor()); }), "assign: this Var is not a parameter");
+  EXPECT_EQ(error_of([&] { x.grad(); }), "grad: this Var is not a parameter");
+  EXPECT_EQ(error_of([&] {
+              weights({1, 2})[0].clear_grad();
+            }),
+            "clear_grad: this Var is not a parameter");
+  Tape tape;
+  const Var w = weights({1});
+  EXPECT_EQ(error_of([&] { grad(sum(w), {x}); }),
+            "grad: an x is a constant: it must be a parameter or recorded on the tape of y");
+}
+
+TEST(Misuse, AssignMustFit) {
+  const Var w = weights({1, 2}, "b");
+  EXPECT_EQ(error_of([&] {
+              w.assign(vector({1, 2, 3}).tensor());
+            }),
+            "assign: parameter 'b' is (2), the argument is (3)");
+  EXPECT_EQ(error_of([&] {
+              w.assign(vector({1, 2}, DType::float32).tensor());
+            }),
+            "assign: parameter 'b' is float64, the argument is float32");
+  EXPECT_EQ(list(w.tensor()), (std::vector<double>{1, 2}));
+}
+
+TEST(Misuse, EmptyVar) {
+  EXPECT_EQ(error_of([&] { Var().shape(); }), "var: it has no value: assign to it first");
+  const Var x = vector({1});
+  EXPECT_EQ(error_of([&] { Var y = x + Var(); }), "add: an operand has no value");
+}
+
+// -- memory ---------------------------------------------------------------------------------------
+
+TEST(Memory, AMillionNodesNeedNoStack) {
+  const auto work = [](void*) -> void* {
+    const Var w = parameter(Tensor::full({}, 1, DType::float64), "w");
+    const Var step = parameter(Tensor::full({}, 1e-6, DType::float64), "step");
+    Tape tape;
+    Var y = w;
+    for (int i = 0; i < 1000000; ++i) y = y + step;
+    tape.backward(y);
+    EXPECT_EQ(w.grad().item(), 1);
+    EXPECT_EQ(step.grad().item(), 1e6);
+    return nullptr;
+  };
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 8 << 20);
+  pthread_t thread;
+  ASSERT_EQ(pthread_create(&thread, &attributes, work, nullptr), 0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+}
+
+TEST(Memory, TrainingLoopIsFlat) {
+#ifdef XGRAD_POOL_MALLOC
+  GTEST_SKIP() << "the pool is malloc in this build";
+#endif
+  nn::LSTM lstm(3, 5);
+  nn::Linear out(5, 1);
+  std::vector<Var> parameters = lstm.parameters();
+  for (const Var& p : out.parameters()) parameters.push_back(p);
+  optim::Adam adam(parameters, {.lr = 1e-3});
+  const Var x = Tensor::full({4, 2, 3}, 0.5);
+  const Var y = Tensor::full({2, 1}, 0.25);
+  const auto step = [&] {
+    Tape tape;
+    tape.backward(mse(out(lstm(x).last[0].h), y));
+    adam.step();
+  };
+  for (int i = 0; i < 100; ++i) step();
+  const PoolStatistics before = pool_statistics();
+  for (int i = 0; i < 10000; ++i) step();
+  const PoolStatistics after = pool_statistics();
+  EXPECT_EQ(after.system_allocations, before.system_allocations);
+  EXPECT_EQ(after.cached_bytes, before.cached_bytes);
+}
+
+TEST(Memory, BackwardReturnsWhatItHasPassed) {
+#ifdef XGRAD_POOL_MALLOC
+  GTEST_SKIP() << "the pool is malloc in this build";
+#endif
+  const Var w = parameter(Tensor::full({1000}, 1, DType::float64), "w");
+  Tape tape;
+  Var y = w;
+  for (int i = 0; i < 100; ++i) y = sin(y);
+  const Var loss = sum(y);
+  y = Var();
+  const std::size_t before = pool_statistics().cached_bytes;
+  tape.backward(loss);
+  EXPECT_GT(pool_statistics().cached_bytes, before + 90 * 8000);
+}
+
+// -- clone ----------------------------------------------------------------------------------------
+
+TEST(Clone, HasItsOwnParametersAndKeepsTies) {
+  const Var a = weights({1, 2}, "a");
+  const std::vector<Var> tied{a, a, a[1]};
+  const std::vector<Var> copy = clone(tied);
+  EXPECT_FALSE(copy[0].is(a));
+  EXPECT_TRUE(copy[0].is(copy[1]));
+  copy[0].assign(vector({5, 6}).tensor());
+  EXPECT_EQ(list(a.tensor()), (std::vector<double>{1, 2}));
+  EXPECT_EQ(copy[2].item(), 6);  // the view is a view of the copy
+  EXPECT_EQ(copy[0].name(), "a");
+}
+
+}  // namespace
+}  // namespace xgrad
