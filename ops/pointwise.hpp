@@ -15,7 +15,6 @@ using std::abs;
 using std::cos;
 using std::exp;
 using std::log;
-using std::pow;
 using std::sin;
 using std::sqrt;
 using std::tanh;
@@ -26,6 +25,13 @@ auto is_negative(const xsimd::batch<T, A>& x) {
   return x < xsimd::batch<T, A>(T(0));
 }
 inline bool is_negative(std::complex<double> x) { return x.real() < 0; }
+
+/// x <= 0; false for NaN.
+template <class T, class A>
+auto not_positive(const xsimd::batch<T, A>& x) {
+  return x <= xsimd::batch<T, A>(T(0));
+}
+inline auto not_positive(const Var& x) { return (x < 0.0) + equal(x, 0.0); }
 
 inline std::complex<double> log1p(std::complex<double> x) {
   const double a = x.real();
@@ -45,6 +51,24 @@ xsimd::batch<T, A> sigmoid(const xsimd::batch<T, A>& x) {
 inline std::complex<double> sigmoid(std::complex<double> x) {
   return x.real() < 0 ? exp(x) / (1.0 + exp(x)) : 1.0 / (1.0 + exp(-x));
 }
+
+/// Lane by lane: xsimd's own pow is off by many units in the last place, and wrong at zero.
+template <class T, class A>
+xsimd::batch<T, A> power(const xsimd::batch<T, A>& a, const xsimd::batch<T, A>& b) {
+  alignas(64) T x[xsimd::batch<T, A>::size];
+  alignas(64) T y[xsimd::batch<T, A>::size];
+  a.store_aligned(x);
+  b.store_aligned(y);
+  for (std::size_t i = 0; i < xsimd::batch<T, A>::size; ++i) x[i] = std::pow(x[i], y[i]);
+  return xsimd::batch<T, A>::load_aligned(x);
+}
+inline std::complex<double> power(std::complex<double> a, std::complex<double> b) {
+  return b == 0.0 ? 1.0 : std::pow(a, b);
+}
+struct Pow;
+template <class A, class B>
+requires Operands<A, B>
+auto power(const A& a, const B& b) { return pointwise<Pow>(a, b); }
 
 /// A number in x's arithmetic, rounded if that is float.
 template <class T, class A>
@@ -74,7 +98,7 @@ struct Log1p {
 struct Expm1 {
   static constexpr const char* name = "expm1";
   static auto value(auto x) { return expm1(x); }
-  static auto pullback(auto g, auto y, auto) { return g * (y + 1.0); }
+  static auto pullback(auto g, auto, auto x) { return g * exp(x); }  // y + 1 cancels
 };
 struct Sqrt {
   static constexpr const char* name = "sqrt";
@@ -88,10 +112,14 @@ struct Square {
 };
 struct Pow {
   static constexpr const char* name = "pow";
-  static auto value(auto a, auto b) { return pow(a, b); }
+  static auto value(auto a, auto b) { return power(a, b); }
   static auto pullback(auto g, auto y, auto a, auto b) {
-    return std::tuple(where(equal(b, 0.0), 0.0, g * b * pow(a, b - 1.0)),
-                      where(equal(y, 0.0), 0.0, g * y * log(a)));
+    // What is not chosen must stay finite too, for the sake of higher derivatives.
+    const auto constant =
+        where(equal(a, 0.0), where(b > 0.0, 1.0, where(equal(b, 0.0), 1.0, 0.0)), 0.0);
+    return std::tuple(
+        where(equal(b, 0.0), 0.0, g * (b * power(a, where(equal(b, 0.0), 1.0, b - 1.0)))),
+        where(constant, 0.0, g * (y * log(where(constant, 1.0, a)))));
   }
 };
 struct Abs {
@@ -133,7 +161,7 @@ struct Tanh {
 struct Relu {
   static constexpr const char* name = "relu";
   static auto value(auto x) { return where(is_negative(x), 0.0, x); }
-  static auto pullback(auto g, auto, auto x) { return where(x > 0.0, g, 0.0); }
+  static auto pullback(auto g, auto, auto x) { return where(not_positive(x), 0.0, g); }
 };
 struct LeakyRelu {
   static constexpr const char* name = "leaky_relu";
@@ -145,8 +173,10 @@ struct LeakyRelu {
 struct Elu {
   static constexpr const char* name = "elu";
   static auto value(auto x, auto alpha) { return where(is_negative(x), alpha * expm1(x), x); }
-  static auto pullback(auto g, auto y, auto x, auto alpha) {
-    return std::tuple(where(x > 0.0, g, g * (y + alpha)), NoGradient());
+  static auto pullback(auto g, auto, auto x, auto alpha) {
+    // Of the branch that is not taken not even the exponential may overflow: 0 * inf is NaN.
+    const auto left = not_positive(x);
+    return std::tuple(where(left, g * (alpha * exp(where(left, x, 0.0))), g), NoGradient());
   }
 };
 struct Gelu {
@@ -198,7 +228,8 @@ struct Clip {
   static constexpr const char* name = "clip";
   static constexpr bool analytic = false;
   static auto value(auto x, auto low, auto high) {
-    return where(x < low, low, where(x > high, high, x));
+    const auto raised = where(x < low, low, x);
+    return where(raised > high, high, raised);
   }
   static auto pullback(auto g, auto, auto x, auto low, auto high) {
     return std::tuple(where(x < low, 0.0, where(x > high, 0.0, where(equal(x, x), g, 0.0))),
@@ -220,7 +251,7 @@ auto log(const detail::PointwiseOperand auto& x) { return pointwise<detail::Log>
 /// log(1 + x), exact for small x; dx = dy / (1 + x).
 auto log1p(const detail::PointwiseOperand auto& x) { return pointwise<detail::Log1p>(x); }
 
-/// e^x - 1, exact for small x; dx = dy (y + 1).
+/// e^x - 1, exact for small x; dx = dy e^x.
 auto expm1(const detail::PointwiseOperand auto& x) { return pointwise<detail::Expm1>(x); }
 
 /// dx = dy / (2 y): infinite at 0. NaN for x < 0.
@@ -229,7 +260,8 @@ auto sqrt(const detail::PointwiseOperand auto& x) { return pointwise<detail::Sqr
 /// x^2; dx = 2 x dy.
 auto square(const detail::PointwiseOperand auto& x) { return pointwise<detail::Square>(x); }
 
-/// a^b; da = dy b a^(b-1), db = dy y log(a); da is 0 where b is 0, db is 0 where y is 0.
+/// a^b as std::pow has it; da = dy b a^(b-1), 0 where b is 0; db = dy y log(a), 0 where a is 0 and
+/// b at least 0.
 template <class A, class B>
 requires detail::Operands<A, B>
 auto pow(const A& a, const B& b) { return pointwise<detail::Pow>(a, b); }
@@ -252,7 +284,7 @@ auto sigmoid(const detail::PointwiseOperand auto& x) { return pointwise<detail::
 /// y = tanh(x); dx = dy (1 - y^2).
 auto tanh(const detail::PointwiseOperand auto& x) { return pointwise<detail::Tanh>(x); }
 
-/// max(x, 0); dx = dy where x > 0, 0 elsewhere (at 0 too).
+/// max(x, 0), NaN for NaN; dx = 0 where x <= 0, dy elsewhere.
 auto relu(const detail::PointwiseOperand auto& x) { return pointwise<detail::Relu>(x); }
 
 /// x where x > 0, slope x elsewhere; the derivative at 0 is slope.
@@ -285,7 +317,8 @@ template <class A, class B>
 requires detail::Operands<A, B>
 auto minimum(const A& a, const B& b) { return pointwise<detail::Minimum>(a, b); }
 
-/// x limited to [low, high]; dx = dy inside and on the borders, 0 outside and where x is NaN.
+/// x limited to [low, high], min(max(x, low), high); dx = dy inside and on the borders, 0 outside
+/// and where x is NaN.
 auto clip(const detail::PointwiseOperand auto& x, double low, double high) {
   return pointwise<detail::Clip>(x, low, high);
 }

@@ -1,6 +1,8 @@
 // An op without a row fails the tests: each function on Vars that a header of ops/, or
 // core/arithmetic.hpp, declares in namespace xgrad must be registered as an OpRow, and each OpRow
 // must be such a function.
+#include "ops/op_rows.hpp"
+
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -10,8 +12,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-
-#include "ops/op_rows.hpp"
 
 namespace {
 

@@ -1,0 +1,331 @@
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/core/array.hpp>
+#include <xgrad/core/tape.hpp>
+#include <xgrad/ops/pointwise.hpp>
+
+#include "ops/op_rows.hpp"
+#include "ops/reference_case.hpp"
+
+namespace xgrad::testing {
+namespace {
+
+constexpr double inf = std::numeric_limits<double>::infinity();
+constexpr bool analytic = true;
+constexpr bool real = false;
+
+/// A group of reference cases.
+struct Group {
+  const char* name;  ///< in ops.json
+  OpRow op;
+  bool complex;
+  std::function<Var(const Arguments&)> value;
+  double magnitude = 0;  ///< 1: the reference, or float32, cancels where the result is small
+};
+
+void PrintTo(const Group& group, std::ostream* stream) { *stream << group.name; }
+
+std::vector<Group> groups() {
+  using A = const Arguments&;
+  const auto row = [](const char* op) { return OpRow(op); };
+  return {
+      {"neg", row("operator-"), analytic, [](A a) { return -a["x"]; }},
+      {"exp", row("exp"), analytic, [](A a) { return exp(a["x"]); }},
+      {"log", row("log"), analytic, [](A a) { return log(a["x"]); }},
+      {"log1p", row("log1p"), analytic, [](A a) { return log1p(a["x"]); }},
+      {"expm1", row("expm1"), analytic, [](A a) { return expm1(a["x"]); }, 1},
+      {"sqrt", row("sqrt"), analytic, [](A a) { return sqrt(a["x"]); }},
+      {"square", row("square"), analytic, [](A a) { return square(a["x"]); }},
+      {"abs", row("abs"), real, [](A a) { return abs(a["x"]); }},
+      {"sin", row("sin"), analytic, [](A a) { return sin(a["x"]); }},
+      {"cos", row("cos"), analytic, [](A a) { return cos(a["x"]); }},
+      {"sigmoid", row("sigmoid"), analytic, [](A a) { return sigmoid(a["x"]); }, 1},
+      {"tanh", row("tanh"), analytic, [](A a) { return tanh(a["x"]); }, 1},
+      {"relu", row("relu"), analytic, [](A a) { return relu(a["x"]); }},
+      {"leaky_relu", row("leaky_relu"), analytic, [](A a) { return leaky_relu(a["x"]); }},
+      {"leaky_relu_0.2", row("leaky_relu"), analytic,
+       [](A a) { return leaky_relu(a["x"], a.number("slope")); }},
+      {"elu", row("elu"), analytic, [](A a) { return elu(a["x"]); }, 1},
+      {"elu_0.5", row("elu"), analytic, [](A a) { return elu(a["x"], a.number("alpha")); }, 1},
+      {"gelu", row("gelu"), real, [](A a) { return gelu(a["x"]); }, 1},
+      // PyTorch's own softplus is linear above a threshold; this is the formula.
+      {"softplus_exact", row("softplus"), analytic, [](A a) { return softplus(a["x"]); }},
+      {"silu", row("silu"), analytic, [](A a) { return silu(a["x"]); }},
+      {"clip", row("clip"), real,
+       [](A a) { return clip(a["x"], a.number("min"), a.number("max")); }},
+      {"clip_min", row("clip"), real, [](A a) { return clip(a["x"], a.number("min"), inf); }},
+      {"clip_max", row("clip"), real, [](A a) { return clip(a["x"], -inf, a.number("max")); }},
+      {"clip_crossed", row("clip"), real,
+       [](A a) { return clip(a["x"], a.number("min"), a.number("max")); }},
+      {"add_scalar", row("operator+"), analytic, [](A a) { return a["x"] + a.number("scalar"); }},
+      {"sub_scalar", row("operator-"), analytic, [](A a) { return a["x"] - a.number("scalar"); }},
+      {"scalar_sub", row("operator-"), analytic, [](A a) { return a.number("scalar") - a["x"]; }},
+      {"mul_scalar", row("operator*"), analytic, [](A a) { return a["x"] * a.number("scalar"); }},
+      {"div_scalar", row("operator/"), analytic, [](A a) { return a["x"] / a.number("scalar"); }},
+      {"scalar_div", row("operator/"), analytic, [](A a) { return a.number("scalar") / a["x"]; }},
+      {"scalar_pow", row("pow"), analytic, [](A a) { return pow(a.number("scalar"), a["x"]); }},
+      {"zero_pow", row("pow"), analytic, [](A a) { return pow(a.number("scalar"), a["x"]); }},
+      {"pow_2", row("pow"), analytic, [](A a) { return pow(a["x"], a.number("exponent")); }},
+      {"pow_3", row("pow"), analytic, [](A a) { return pow(a["x"], a.number("exponent")); }},
+      {"pow_1", row("pow"), analytic, [](A a) { return pow(a["x"], a.number("exponent")); }},
+      {"pow_0", row("pow"), analytic, [](A a) { return pow(a["x"], a.number("exponent")); }},
+      {"pow_0.5", row("pow"), analytic, [](A a) { return pow(a["x"], a.number("exponent")); }},
+      {"pow_-1", row("pow"), analytic, [](A a) { return pow(a["x"], a.number("exponent")); }},
+      {"pow_1.7", row("pow"), analytic, [](A a) { return pow(a["x"], a.number("exponent")); }},
+      {"add", row("operator+"), analytic, [](A a) { return a["a"] + a["b"]; }},
+      {"sub", row("operator-"), analytic, [](A a) { return a["a"] - a["b"]; }},
+      {"mul", row("operator*"), analytic, [](A a) { return a["a"] * a["b"]; }, 1},
+      {"div", row("operator/"), analytic, [](A a) { return a["a"] / a["b"]; }},
+      {"pow", row("pow"), analytic, [](A a) { return pow(a["a"], a["b"]); }},
+      {"maximum", row("maximum"), real, [](A a) { return maximum(a["a"], a["b"]); }},
+      {"minimum", row("minimum"), real, [](A a) { return minimum(a["a"], a["b"]); }},
+      {"where", row("where"), analytic, [](A a) { return where(a["condition"], a["a"], a["b"]); }},
+  };
+}
+
+class PointwiseReference : public ::testing::TestWithParam<Group> {};
+
+TEST_P(PointwiseReference, ValuesAndGradients) {
+  const Group& group = GetParam();
+  const std::vector<std::string> cases = cases_of(group.name);
+  ASSERT_FALSE(cases.empty());
+  for (const std::string& name : cases) {
+    // PyTorch computes this power as a square root; see HalfPowersAreThoseOfStdPow.
+    if (name == "pow_0.5/kink" || name == "pow_0.5/special") continue;
+    const auto value = [&](const Arguments& a) { return std::vector{group.value(a)}; };
+    check_case(name, value, {.magnitude = group.magnitude, .complex = group.complex});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PointwiseReference, ::testing::ValuesIn(groups()),
+                         [](const auto& group) {
+                           std::string name = group.param.name;
+                           for (char& c : name) c = std::isalnum(c) ? c : '_';
+                           return name;
+                         });
+
+using Vars = std::span<const Var>;
+
+/// Value and gradient of a function of one number.
+std::pair<double, double> value_and_slope(const std::function<Var(const Var&)>& f, double x,
+                                          DType dtype) {
+  const Var at = parameter(Tensor({1}, {x}, dtype));
+  Tape tape;
+  const Var y = f(at);
+  tape.backward(total(y));
+  return {y.item(), at.grad().item()};
+}
+
+TEST(Pointwise, HalfPowersAreThoseOfStdPow) {
+  const auto root = [](const Var& x) { return pow(x, 0.5); };
+  for (const double x : {-0.0, 0.0, -inf, inf, 2.0}) {
+    const auto [y, slope] = value_and_slope(root, x, DType::float64);
+    EXPECT_EQ(y, std::pow(x, 0.5)) << x;
+    EXPECT_EQ(slope, 0.5 * std::pow(x, -0.5)) << x;
+  }
+  EXPECT_TRUE(std::isnan(value_and_slope(root, -1, DType::float64).first));
+  EXPECT_TRUE(std::isnan(value_and_slope(root, -1, DType::float64).second));
+}
+
+TEST(Pointwise, ErfIsThatOfTheStandardLibrary) {
+  static const OpRow row("erf");
+  for (double x = -6.5; x < 6.6; x += 0.125) {
+    const auto [y, slope] = value_and_slope([](const Var& a) { return erf(a); }, x, DType::float64);
+    EXPECT_NEAR(y, std::erf(x), 1e-14) << x;
+    EXPECT_NEAR(slope, 2 / std::sqrt(std::acos(-1.0)) * std::exp(-x * x), 1e-14) << x;
+    const auto in_float = value_and_slope([](const Var& a) { return erf(a); }, x, DType::float32);
+    EXPECT_NEAR(in_float.first, std::erf(x), 3e-7) << x;
+  }
+  EXPECT_THROW(Var(erf(Var(Tensor({1}, {1}, DType::complex128)))), Error);
+}
+
+TEST(Pointwise, StableFormsStayFiniteFarOut) {
+  struct Case {
+    std::function<Var(const Var&)> f;
+    double x, y, slope;
+  };
+  const Case cases[] = {
+      {[](const Var& x) { return softplus(x); }, 1000, 1000, 1},
+      {[](const Var& x) { return softplus(x); }, -1000, 0, 0},
+      {[](const Var& x) { return sigmoid(x); }, 1000, 1, 0},
+      {[](const Var& x) { return sigmoid(x); }, -1000, 0, 0},
+      {[](const Var& x) { return tanh(x); }, 1000, 1, 0},
+      {[](const Var& x) { return tanh(x); }, -1000, -1, 0},
+      {[](const Var& x) { return silu(x); }, 1000, 1000, 1},
+      {[](const Var& x) { return silu(x); }, -1000, 0, 0},
+      {[](const Var& x) { return gelu(x); }, 1000, 1000, 1},
+      {[](const Var& x) { return gelu(x); }, -1000, 0, 0},
+      {[](const Var& x) { return elu(x); }, 1000, 1000, 1},
+      {[](const Var& x) { return elu(x); }, -1000, -1, 0},
+      {[](const Var& x) { return erf(x); }, -1000, -1, 0},
+      {[](const Var& x) { return expm1(x); }, -1000, -1, 0},
+  };
+  for (const Case& each : cases) {
+    for (const DType dtype : {DType::float32, DType::float64}) {
+      const auto [y, slope] = value_and_slope(each.f, each.x, dtype);
+      EXPECT_EQ(y, each.y);
+      EXPECT_EQ(slope, each.slope);
+    }
+    // So do the second and third derivative, zero at that distance.
+    const Var x = parameter(Tensor({1}, {each.x}, DType::float64));
+    Tape tape;
+    const Var first = grad(each.f(x), {x}, {.create_graph = true})[0];
+    const Var second = grad(first, {x}, {.create_graph = true})[0];
+    EXPECT_EQ(second.item(), 0) << each.x;
+    EXPECT_EQ(grad(second, {x})[0].item(), 0) << each.x;
+  }
+}
+
+/// A function, and the interval from which its arguments are drawn.
+struct Smooth {
+  const char* name;
+  std::function<Var(Vars)> f;
+  double low;
+  double high;
+  int arguments = 1;
+};
+
+TEST(Pointwise, HigherDerivatives) {
+  const Smooth functions[] = {
+      {"negate", [](Vars x) { return -x[0]; }, -2, 2},
+      {"exp", [](Vars x) { return exp(x[0]); }, -2, 2},
+      {"log", [](Vars x) { return log(x[0]); }, 0.5, 3},
+      {"log1p", [](Vars x) { return log1p(x[0]); }, -0.5, 2},
+      {"expm1", [](Vars x) { return expm1(x[0]); }, -2, 2},
+      {"sqrt", [](Vars x) { return sqrt(x[0]); }, 0.5, 3},
+      {"square", [](Vars x) { return square(x[0]); }, -2, 2},
+      {"abs", [](Vars x) { return abs(x[0]) * x[0]; }, 0.5, 2},
+      {"sin", [](Vars x) { return sin(x[0]); }, -3, 3},
+      {"cos", [](Vars x) { return cos(x[0]); }, -3, 3},
+      {"erf", [](Vars x) { return erf(x[0]); }, -2, 2},
+      {"sigmoid", [](Vars x) { return sigmoid(x[0]); }, -3, 3},
+      {"tanh", [](Vars x) { return tanh(x[0]); }, -2, 2},
+      {"relu", [](Vars x) { return relu(x[0]) * x[0]; }, 0.5, 2},
+      {"leaky_relu", [](Vars x) { return leaky_relu(x[0], 0.2) * x[0]; }, -2, -0.5},
+      {"elu", [](Vars x) { return elu(x[0], 0.7); }, -2, -0.5},
+      {"elu", [](Vars x) { return elu(x[0], 0.7) * x[0]; }, 0.5, 2},
+      {"gelu", [](Vars x) { return gelu(x[0]); }, -2, 2},
+      {"softplus", [](Vars x) { return softplus(x[0]); }, -3, 3},
+      {"silu", [](Vars x) { return silu(x[0]); }, -3, 3},
+      {"clip", [](Vars x) { return clip(x[0], -3, 3) * x[0]; }, -2, 2},
+      {"pow 3", [](Vars x) { return pow(x[0], 3); }, -2, 2},
+      {"pow -1.5", [](Vars x) { return pow(x[0], -1.5); }, 0.5, 2},
+      {"2 pow", [](Vars x) { return pow(2, x[0]); }, -2, 2},
+      {"pow", [](Vars x) { return pow(x[0], x[1]); }, 0.5, 2, 2},
+      {"add", [](Vars x) { return x[0] + x[1]; }, -2, 2, 2},
+      {"subtract", [](Vars x) { return x[0] - x[1]; }, -2, 2, 2},
+      {"multiply", [](Vars x) { return x[0] * x[1]; }, -2, 2, 2},
+      {"divide", [](Vars x) { return x[0] / x[1]; }, 0.5, 2, 2},
+      {"maximum", [](Vars x) { return maximum(x[0], 3 * x[1]) * x[0]; }, 1, 2, 2},
+      {"minimum", [](Vars x) { return minimum(x[0], 3 * x[1]) * x[0]; }, 1, 2, 2},
+      {"where", [](Vars x) { return where(x[0] > 1.0, x[0], x[1]) * x[0] * x[1]; }, 1.1, 2, 2},
+      {"fused", [](Vars x) { return sigmoid(x[0]) * tanh(x[1]) + x[0] * x[0] / exp(x[1]); }, -1, 1,
+       2},
+  };
+  for (const Smooth& each : functions) {
+    SCOPED_TRACE(each.name);
+    std::vector<Tensor> xs;
+    for (int i = 0; i < each.arguments; ++i) {
+      const Shape shape = i == 0 ? Shape{2, 3} : Shape{3};  // the second one broadcasts
+      const Var unit = (Var(numbers(shape, 7 + i)) + 1) / 2;
+      xs.push_back(Var(each.low + (each.high - each.low) * unit).tensor());
+    }
+    check_derivatives(each.f, xs);
+  }
+}
+
+TEST(Pointwise, HigherDerivativesOfPowersAtZero) {
+  const Var x = parameter(Tensor({4}, {0, 0, 0, 0}, DType::float64));
+  const Var exponent = parameter(Tensor({4}, {1, 2, 3, 4}, DType::float64));
+  Tape tape;
+  const Var y = pow(x, exponent);
+  const Var first = grad(total(y), {x}, {.create_graph = true})[0];
+  const Var second = grad(total(first), {x}, {.create_graph = true})[0];
+  const Var third = grad(total(second), {x})[0];
+  EXPECT_EQ(first.tensor().to_vector(), (std::vector<double>{1, 0, 0, 0}));
+  EXPECT_EQ(second.tensor().to_vector(), (std::vector<double>{0, 2, 0, 0}));
+  EXPECT_EQ(third.tensor().to_vector(), (std::vector<double>{0, 0, 6, 0}));
+}
+
+TEST(Pointwise, ComparisonsAreZeroOrOneAndHaveNoGradient) {
+  static const OpRow greater("operator>");
+  static const OpRow less("operator<");
+  static const OpRow same("equal");
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Var a = parameter(Tensor({6}, {1, 2, 3, nan, inf, -0.0}, dtype));
+    const Var b = parameter(Tensor({6}, {2, 2, 2, 2, inf, 0.0}, dtype));
+    EXPECT_EQ(Var(a > b).tensor().to_vector(), (std::vector<double>{0, 0, 1, 0, 0, 0}));
+    EXPECT_EQ(Var(a < b).tensor().to_vector(), (std::vector<double>{1, 0, 0, 0, 0, 0}));
+    EXPECT_EQ(Var(equal(a, b)).tensor().to_vector(), (std::vector<double>{0, 1, 0, 0, 1, 1}));
+    EXPECT_EQ(Var(2 > a).tensor().to_vector(), (std::vector<double>{1, 0, 0, 0, 0, 1}));
+    Tape tape;
+    const Var sum = total((a > b) + (a < b) + equal(a, b));
+    const auto gradients = grad(sum, {a, b});
+    EXPECT_EQ(gradients[0].tensor().to_vector(), std::vector<double>(6, 0.0));
+    EXPECT_EQ(gradients[1].tensor().to_vector(), std::vector<double>(6, 0.0));
+  }
+  const Var z = Tensor({1}, {1}, DType::complex128);
+  EXPECT_EQ(error_of([&] { Var y = z > z; }),
+            "greater: complex128 is not supported: it is not analytic");
+}
+
+TEST(Pointwise, TheSameVarSeveralTimes) {
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    const Var x = parameter(Tensor({3}, {0.5, 1, 2}, DType::float64));
+    const auto gradient = [&](const std::function<Var()>& f) {
+      Tape tape(mode);
+      return grad(total(f()), {x})[0].tensor().to_vector();
+    };
+    EXPECT_EQ(gradient([&] { return x * x; }), (std::vector<double>{1, 2, 4}));
+    EXPECT_EQ(gradient([&] { return x + x; }), (std::vector<double>{2, 2, 2}));
+    EXPECT_EQ(gradient([&] { return x - x; }), (std::vector<double>{0, 0, 0}));
+    EXPECT_EQ(gradient([&] { return x / x; }), (std::vector<double>{0, 0, 0}));
+    EXPECT_EQ(gradient([&] { return maximum(x, x); }), (std::vector<double>{1, 1, 1}));
+    EXPECT_EQ(gradient([&] { return where(x, x, x); }), (std::vector<double>{1, 1, 1}));
+    const double ln2 = std::log(2.0);
+    expect_close(gradient([&] { return pow(x, x); }),
+                 std::vector{std::sqrt(0.5) * (1 - ln2), 1.0, 4 * (1 + ln2)}, 1e-14);
+  }
+}
+
+TEST(Pointwise, ScalarsAndEmptyAxes) {
+  const Var scalar = parameter(Tensor({}, {2}, DType::float64));
+  const Var none = parameter(Tensor({2, 0, 3}, {}, DType::float64));
+  Tape tape;
+  EXPECT_EQ(Var(square(scalar)).shape(), Shape());
+  const Var y = tanh(none) * scalar;
+  EXPECT_EQ(y.shape(), (Shape{2, 0, 3}));
+  tape.backward(total(y) + square(scalar));
+  EXPECT_EQ(scalar.grad().item(), 4);
+  EXPECT_EQ(none.grad().shape(), (Shape{2, 0, 3}));
+}
+
+TEST(Pointwise, ErrorsNameTheOpTheShapesAndTheRule) {
+  const Var a = numbers({2, 3}, 1);
+  const Var b = numbers({4}, 2);
+  EXPECT_EQ(error_of([&] { Var y = a + b; }),
+            "add: a is (2,3), b is (4): the extents of each axis, aligned at the right, must be "
+            "equal or 1");
+  EXPECT_EQ(error_of([&] { Var y = exp(a) * (tanh(b) + 1); }),
+            "multiply: a is (2,3), b is (4): the extents of each axis, aligned at the right, must "
+            "be equal or 1");
+  const Var single = a.tensor().to(DType::float32);
+  EXPECT_EQ(error_of([&] { Var y = pow(a, single); }),
+            "pow: operands are float64 and float32: they must have one dtype");
+  const Var z = a.tensor().to(DType::complex128);
+  EXPECT_EQ(error_of([&] { Var y = abs(z); }),
+            "abs: complex128 is not supported: it is not analytic");
+  EXPECT_EQ(error_of([&] { Var y = exp(Var()); }), "exp: an operand has no value");
+}
+
+}  // namespace
+}  // namespace xgrad::testing
