@@ -115,19 +115,27 @@ struct Max : Reduce {
 
 struct LogSumExp : Reduce {
   static constexpr const char* name = "logsumexp";
-  Tensor value(const Tensor& x) const {
+  Tensor shift = {};  ///< the maximum where it is finite, else 0
+
+  Tensor value(const Tensor& x) {
     const Tensor y = result(x.dtype());
+    shift = Tensor::uninitialized(axes.kept, x.dtype());
     dispatch(x.dtype(), [&]<class T>() {
-      each_row<T>(x, y, [](const T* row, Index n) {
+      T* next = shift.mutable_data<T>();
+      each_row<T>(x, y, [&](const T* row, Index n) {
         const T largest = row_max(row, n);
-        const T shift = std::isfinite(std::real(largest)) ? largest : T(0);
-        return static_cast<Accumulator<T>>(shift) + std::log(row_exp_sum(row, n, shift));
+        *next = std::isfinite(std::real(largest)) ? largest : T(0);
+        const auto log_sum = std::log(row_exp_sum(row, n, *next));
+        return static_cast<Accumulator<T>>(*next++) + log_sum;
       });
     });
     return y;
   }
+  // e^(x - y) would lose the digits that y has before the point.
   void pullback(Pullback& p) const {
-    p.add(0, kept(p.gradient()) * exp(p.input(0) - kept(p.output())));
+    const Var e = exp(p.input(0) - Var(shift));
+    const Var factor = kept(p.gradient()) / apply(Sum{axes, true}, e);
+    p.add(0, factor * e);
   }
 };
 
@@ -184,9 +192,7 @@ Var logsumexp(const Var& x, const Axes& axes, ReduceOptions options) {
   return reduce<detail::LogSumExp>(x, axes, options.keep);
 }
 
-Var variance(const Var& x, VarianceOptions options) {
-  return variance(x, all_axes(x.shape()), options);
-}
+Var variance(const Var& x) { return variance(x, all_axes(x.shape())); }
 Var variance(const Var& x, const Axes& axes, VarianceOptions options) {
   return reduce<detail::Variance>(x, axes, options.keep, options.unbiased);
 }

@@ -39,7 +39,7 @@ Var logsumexp(const Var& x, const Axes& axes, ReduceOptions options = {});
 
 /// sum((x - mean(x))^2) / m with m = n - 1 (n if not unbiased); dx = dy 2 (x - mean(x)) / m.
 /// NaN for m = 0. complex128: no conjugate is taken, so that it stays analytic.
-Var variance(const Var& x, VarianceOptions options = {});
+Var variance(const Var& x);
 Var variance(const Var& x, const Axes& axes, VarianceOptions options = {});
 
 }  // namespace xgrad

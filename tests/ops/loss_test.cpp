@@ -1,0 +1,233 @@
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/core/array.hpp>
+#include <xgrad/core/random.hpp>
+#include <xgrad/core/tape.hpp>
+#include <xgrad/ops/loss.hpp>
+#include <xgrad/ops/normalize.hpp>
+#include <xgrad/ops/pointwise.hpp>
+#include <xgrad/ops/reduce.hpp>
+#include <xgrad/ops/shape.hpp>
+
+#include "ops/op_rows.hpp"
+#include "ops/reference_case.hpp"
+#include "reference/reference.hpp"
+
+namespace xgrad::testing {
+namespace {
+
+using Parameters = std::span<const Var>;
+constexpr Reduction all_reductions[] = {Reduction::mean, Reduction::sum, Reduction::none};
+
+Reduction reduction_of(const std::string& name) {
+  const std::string text = reference("ops.json").at(name).at("options").at("reduction");
+  if (text == "mean") return Reduction::mean;
+  return text == "sum" ? Reduction::sum : Reduction::none;
+}
+
+/// A group of reference cases.
+struct Group {
+  const char* name;  ///< in ops.json
+  OpRow op;
+  bool complex;
+  double magnitude;  ///< of the terms that cancel in the gradient or, in PyTorch, in the value
+  std::function<Var(const Arguments&, Reduction)> value;
+};
+
+void PrintTo(const Group& group, std::ostream* stream) { *stream << group.name; }
+
+std::vector<Group> groups() {
+  using A = const Arguments&;
+  const auto row = [](const char* op) { return OpRow(op); };
+  const auto huber_of = [](A a, Reduction r) {
+    return huber(a["prediction"], a["target"], a.number("delta"), r);
+  };
+  return {
+      {"mse", row("mse"), true, 0,
+       [](A a, Reduction r) { return mse(a["prediction"], a["target"], r); }},
+      {"mae", row("mae"), false, 0,
+       [](A a, Reduction r) { return mae(a["prediction"], a["target"], r); }},
+      {"huber", row("huber"), false, 0, huber_of},
+      {"huber_0.5", row("huber"), false, 0, huber_of},
+      {"binary_cross_entropy_with_logits", row("binary_cross_entropy_with_logits"), true, 1e-30,
+       [](A a, Reduction r) {
+         return binary_cross_entropy_with_logits(a["logits"], a["target"], r);
+       }},
+      {"cross_entropy", row("cross_entropy"), true, 1e-2,
+       [](A a, Reduction r) {
+         return cross_entropy(a["logits"], a.indices.at("target"),
+                              {.ignore_index = a.integer("ignore_index"),
+                               .label_smoothing = a.number("label_smoothing"),
+                               .reduction = r});
+       }},
+  };
+}
+
+class LossReference : public ::testing::TestWithParam<Group> {};
+
+TEST_P(LossReference, ValuesAndGradients) {
+  const Group& group = GetParam();
+  const std::vector<std::string> cases = cases_of(group.name);
+  ASSERT_FALSE(cases.empty());
+  for (const std::string& name : cases) {
+    check_case(name,
+               [&](const Arguments& a) { return std::vector{group.value(a, reduction_of(name))}; },
+               {.magnitude = group.magnitude, .complex = group.complex});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LossReference, ::testing::ValuesIn(groups()), [](const auto& group) {
+  std::string name = group.param.name;
+  for (char& c : name) c = std::isalnum(c) ? c : '_';
+  return name;
+});
+
+TEST(Loss, DerivativesToTheThirdOrder) {
+  const std::vector<Tensor> x{numbers({3, 4}, 1), numbers({3, 4}, 2)};
+  for (const Reduction r : all_reductions) {
+    SCOPED_TRACE(static_cast<int>(r));
+    check_derivatives([&](Parameters p) { return mse(sin(p[0]), p[1], r); }, x);
+    check_derivatives([&](Parameters p) { return mae(sin(p[0]), p[1], r); }, x);
+    // No difference is near the kinks at +-delta.
+    check_derivatives([&](Parameters p) { return huber(3.0 * sin(p[0]), p[1], 0.7, r); }, x);
+    check_derivatives([&](Parameters p) { return binary_cross_entropy_with_logits(p[0], p[1], r); },
+                      x);
+  }
+}
+
+TEST(CrossEntropy, DerivativesToTheThirdOrder) {
+  const std::vector<Tensor> x{numbers({2, 3, 5}, 1)};
+  const Indices targets({2, 3}, {0, 4, -100, 2, 2, 1});
+  for (const Reduction reduction : all_reductions) {
+    for (const double smoothing : {0.0, 0.2}) {
+      SCOPED_TRACE(smoothing);
+      check_derivatives(
+          [&](Parameters p) {
+            return cross_entropy(p[0], targets,
+                                 {.label_smoothing = smoothing, .reduction = reduction});
+          },
+          x);
+    }
+  }
+  // One row, whose losses are a scalar even if they are not reduced.
+  check_derivatives(
+      [&](Parameters p) {
+        return cross_entropy(p[0], Indices({}, {1}), {.reduction = Reduction::none});
+      },
+      {numbers({4}, 2)});
+}
+
+// The size of a text model's step, against the formula in plain ops.
+TEST(CrossEntropy, ManyRowsAgreeWithLogSoftmax) {
+  const Tensor values = Generator(3).normal({512, 65}, 0, 4);
+  std::vector<std::int64_t> classes(512);
+  Generator generator(4);
+  for (std::int64_t& c : classes) c = static_cast<std::int64_t>(generator.below(65));
+  const Indices targets({512}, classes);
+  const auto run = [&](DType dtype, const auto& loss) {
+    const Var x = parameter(values.to(dtype));
+    Tape tape;
+    const Var y = loss(x);
+    tape.backward(y);
+    std::vector<double> result{y.item()};
+    for (const double g : x.grad().to_vector()) result.push_back(g * 512);
+    return result;
+  };
+  const auto fused = [&](const Var& x) { return cross_entropy(x, targets); };
+  const auto plain = [&](const Var& x) { return Var(-mean(take_along(log_softmax(x), targets))); };
+  const auto expected = run(DType::float64, plain);
+  expect_close(run(DType::float64, fused), expected, 1e-13, 1);
+  expect_close(run(DType::float32, fused), expected, 2e-6, 1);
+}
+
+TEST(CrossEntropy, IsFiniteForHugeLogits) {
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Var x = parameter(Tensor({2, 3}, {1e4, 0, -1e4, -1e4, -1e4, 1e4}, dtype));
+    Tape tape;
+    const Var y = cross_entropy(x, {2, 2}, {.reduction = Reduction::none});
+    EXPECT_EQ(y.tensor().to_vector(), (std::vector<double>{2e4, 0}));
+    tape.backward(y, Tensor({2}, {1, 1}, dtype));
+    EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{1, 0, -1, 0, 0, 0}));
+  }
+}
+
+TEST(CrossEntropy, OfAViewIsThatOfItsCopy) {
+  const Indices targets{1, 0, 2, 1};
+  const auto run = [&](bool copied) {
+    const Var base = parameter(numbers({3, 4}, 1));
+    Tape tape;
+    const Var view = transpose(base);
+    tape.backward(cross_entropy(copied ? Var(view + 0.0) : view, targets));
+    return base.grad().to_vector();
+  };
+  expect_close(run(false), run(true), 0);
+}
+
+TEST(Loss, OfNothing) {
+  const Var none = parameter(Tensor::zeros({0, 3}));
+  const Indices no_targets({0}, {});
+  Tape tape;
+  EXPECT_TRUE(std::isnan(mse(none, Tensor::zeros({0, 3})).item()));
+  EXPECT_EQ(mse(none, Tensor::zeros({0, 3}), Reduction::sum).item(), 0);
+  EXPECT_TRUE(std::isnan(cross_entropy(none, no_targets).item()));
+  const Var losses = cross_entropy(none, no_targets, {.reduction = Reduction::none});
+  EXPECT_TRUE(losses.shape() == Shape{0});
+  tape.backward(sum(losses));
+  EXPECT_TRUE(none.grad().shape() == (Shape{0, 3}));
+}
+
+TEST(Loss, Errors) {
+  const Var x = Tensor({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Var column = Tensor({2, 1}, {1, 2});
+  const Var doubles = x.tensor().to(DType::float64);
+  const std::string shapes = "prediction is (2,3), target is (2,1): they must have one shape";
+  EXPECT_EQ(error_of([&] { mse(x, column); }), "mse: " + shapes);
+  EXPECT_EQ(error_of([&] { mae(x, column); }), "mae: " + shapes);
+  EXPECT_EQ(error_of([&] { huber(x, column); }), "huber: " + shapes);
+  EXPECT_EQ(error_of([&] { binary_cross_entropy_with_logits(x, column); }),
+            "binary_cross_entropy_with_logits: logits is (2,3), target is (2,1): they must have "
+            "one shape");
+  const std::string dtypes = "operands are float32 and float64: they must have one dtype";
+  EXPECT_EQ(error_of([&] { mse(x, doubles); }), "mse: " + dtypes);
+  EXPECT_EQ(error_of([&] { mae(x, doubles); }), "mae: " + dtypes);
+  EXPECT_EQ(error_of([&] { huber(x, doubles); }), "huber: " + dtypes);
+  EXPECT_EQ(error_of([&] { binary_cross_entropy_with_logits(x, doubles); }),
+            "binary_cross_entropy_with_logits: " + dtypes);
+  EXPECT_EQ(error_of([&] { huber(x, x, 0); }), "huber: delta is 0.000000: it must be above 0");
+  EXPECT_EQ(error_of([&] { huber(x, x, std::nan("")); }),
+            "huber: delta is nan: it must be above 0");
+}
+
+TEST(CrossEntropy, Errors) {
+  const Var x = Tensor({2, 3}, {1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(error_of([&] {
+              cross_entropy(x, {0, 1, 2});
+            }),
+            "cross_entropy: logits is (2,3), targets is (3): targets must have the shape of logits "
+            "without its last axis");
+  EXPECT_EQ(error_of([&] { cross_entropy(Tensor({}, {1}), Indices({}, {0})); }),
+            "cross_entropy: logits is (), targets is (): targets must have the shape of logits "
+            "without its last axis");
+  EXPECT_EQ(error_of([&] {
+              cross_entropy(x, {0, 3});
+            }),
+            "cross_entropy: logits is (2,3), a target is 3: it must be in [0, 3) or the "
+            "ignore_index -100");
+  EXPECT_EQ(error_of([&] {
+              cross_entropy(x, {0, -100}, {.ignore_index = -1});
+            }),
+            "cross_entropy: logits is (2,3), a target is -100: it must be in [0, 3) or the "
+            "ignore_index -1");
+  EXPECT_EQ(error_of([&] {
+              cross_entropy(x, {0, 1}, {.label_smoothing = 1.5});
+            }),
+            "cross_entropy: label_smoothing is 1.500000: it must be in [0, 1]");
+}
+
+}  // namespace
+}  // namespace xgrad::testing

@@ -1,0 +1,151 @@
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/core/array.hpp>
+#include <xgrad/core/random.hpp>
+#include <xgrad/core/tape.hpp>
+#include <xgrad/ops/normalize.hpp>
+#include <xgrad/ops/pointwise.hpp>
+#include <xgrad/ops/reduce.hpp>
+#include <xgrad/ops/shape.hpp>
+
+#include "ops/op_rows.hpp"
+#include "ops/reference_case.hpp"
+
+namespace xgrad::testing {
+namespace {
+
+const OpRow rows[] = {OpRow("softmax"), OpRow("log_softmax"), OpRow("layer_norm")};
+
+using Parameters = std::span<const Var>;
+
+// The terms that cancel in the gradients are of this size.
+const CaseOptions options{.magnitude = 1e-2};
+
+TEST(Softmax, ValuesAndGradients) {
+  ASSERT_FALSE(cases_of("softmax").empty());
+  for (const std::string& name : cases_of("softmax")) {
+    check_case(
+        name, [](const Arguments& a) { return std::vector{softmax(a["x"], a.integer("axis"))}; },
+        options);
+  }
+}
+
+TEST(LogSoftmax, ValuesAndGradients) {
+  ASSERT_FALSE(cases_of("log_softmax").empty());
+  for (const std::string& name : cases_of("log_softmax")) {
+    check_case(
+        name,
+        [](const Arguments& a) { return std::vector{log_softmax(a["x"], a.integer("axis"))}; },
+        options);
+  }
+}
+
+TEST(LayerNorm, ValuesAndGradients) {
+  ASSERT_FALSE(cases_of("layer_norm").empty());
+  for (const std::string& name : cases_of("layer_norm")) {
+    check_case(name,
+               [](const Arguments& a) {
+                 const double eps = a.number("eps");
+                 if (!a.has("weight")) return std::vector{layer_norm(a["x"], eps)};
+                 const Var& weight = a["weight"];
+                 const Var& bias = a["bias"];
+                 if (weight.dim() == 1) return std::vector{layer_norm(a["x"], weight, bias, eps)};
+                 // PyTorch normalises over several axes; here they are one.
+                 const Var x = reshape(a["x"], {-1, weight.size()});
+                 const Var y = layer_norm(x, reshape(weight, {-1}), reshape(bias, {-1}), eps);
+                 return std::vector{reshape(y, a["x"].shape())};
+               },
+               {.magnitude = 1});
+  }
+}
+
+TEST(Normalize, DerivativesToTheThirdOrder) {
+  const std::vector<Tensor> x{numbers({3, 2, 4}, 3)};
+  for (const Index axis : {0, 1, 2}) {
+    SCOPED_TRACE(axis);
+    check_derivatives([&](Parameters p) { return softmax(p[0], axis); }, x);
+    check_derivatives([&](Parameters p) { return log_softmax(p[0], axis); }, x);
+  }
+  check_derivatives([](Parameters p) { return layer_norm(p[0], 0.1); }, x);
+  check_derivatives([](Parameters p) { return layer_norm(p[0], p[1], p[2], 0.1); },
+                    {x[0], numbers({4}, 4), numbers({4}, 5)});
+}
+
+// Rows of every length around a vector's, against the formula written in plain ops.
+TEST(Normalize, RowsOfAllLengths) {
+  for (Index n = 1; n <= 40; ++n) {
+    const Tensor values = numbers({2, n}, static_cast<int>(n));
+    const auto same = [&](const auto& op, const auto& formula) {
+      for (const DType dtype : {DType::float64, DType::float32}) {
+        const auto run = [&](const auto& f, DType type) {
+          const Var x = parameter(values.to(dtype).to(type));
+          Tape tape;
+          const Var y = f(x);
+          tape.backward(y, numbers(y.shape(), 7).to(dtype).to(type));
+          std::vector<double> result = y.tensor().to_vector();
+          for (const double g : x.grad().to_vector()) result.push_back(g);
+          return result;
+        };
+        expect_close(run(op, dtype), run(formula, DType::float64),
+                     dtype == DType::float64 ? 1e-13 : 2e-6, 1);
+      }
+    };
+    SCOPED_TRACE(n);
+    same([](const Var& x) { return softmax(x); },
+         [](const Var& x) { return Var(exp(x) / sum(exp(x), {-1}, {.keep = true})); });
+    same([](const Var& x) { return log_softmax(x); },
+         [](const Var& x) { return Var(x - log(sum(exp(x), {-1}, {.keep = true}))); });
+    same([](const Var& x) { return layer_norm(x, 0.1); },
+         [](const Var& x) {
+           const Var centered = x - mean(x, {-1}, {.keep = true});
+           return Var(centered / sqrt(mean(square(centered), {-1}, {.keep = true}) + 0.1));
+         });
+  }
+}
+
+TEST(Normalize, LargeNumbersOverflowNowhere) {
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Var x = Tensor({1, 3}, {1e4, 0, -1e4}, dtype);
+    EXPECT_EQ(softmax(x).tensor().to_vector(), (std::vector<double>{1, 0, 0}));
+    EXPECT_EQ(log_softmax(x).tensor().to_vector(), (std::vector<double>{0, -1e4, -2e4}));
+  }
+  // The mean is far larger than the deviation: 1e4 and +-1.
+  const Var x = Tensor({1, 2}, {1e4 + 1, 1e4 - 1}, DType::float32);
+  EXPECT_EQ(layer_norm(x, 0).tensor().to_vector(), (std::vector<double>{1, -1}));
+}
+
+TEST(Normalize, EmptyRowsAndNoRows) {
+  for (const Shape& shape : {Shape{0, 3}, Shape{3, 0}}) {
+    const Var x = parameter(Tensor::zeros(shape));
+    Tape tape;
+    const Var y = softmax(x) + log_softmax(x) + layer_norm(x);
+    EXPECT_TRUE(y.shape() == shape);
+    tape.backward(sum(y));
+    EXPECT_TRUE(x.grad().shape() == shape);
+  }
+}
+
+TEST(Normalize, Errors) {
+  const Var x = Tensor({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Var scalar = Tensor({}, {1});
+  const Var three = Tensor({3}, {1, 2, 3});
+  EXPECT_EQ(error_of([&] { softmax(x, 2); }), "softmax: x is (2,3): there is no axis 2");
+  EXPECT_EQ(error_of([&] { log_softmax(x, -3); }), "log_softmax: x is (2,3): there is no axis -3");
+  EXPECT_EQ(error_of([&] { layer_norm(scalar); }), "layer_norm: x is (): there is no axis -1");
+  EXPECT_EQ(error_of([&] {
+              layer_norm(x, Tensor({2}, {1, 2}), three);
+            }),
+            "layer_norm: x is (2,3), weight is (2): it must have the extent of x's last axis");
+  EXPECT_EQ(error_of([&] { layer_norm(x, three, x); }),
+            "layer_norm: x is (2,3), bias is (2,3): it must have the extent of x's last axis");
+  EXPECT_EQ(error_of([&] { layer_norm(x, three, three.tensor().to(DType::float64)); }),
+            "layer_norm: operands are float32 and float64: they must have one dtype");
+}
+
+}  // namespace
+}  // namespace xgrad::testing
