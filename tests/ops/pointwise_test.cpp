@@ -112,6 +112,8 @@ INSTANTIATE_TEST_SUITE_P(All, PointwiseReference, ::testing::ValuesIn(groups()),
                            return name;
                          });
 
+const OpRow rows[] = {OpRow("erf"), OpRow("operator>"), OpRow("operator<"), OpRow("equal")};
+
 using Vars = std::span<const Var>;
 
 /// Value and gradient of a function of one number.
@@ -136,7 +138,6 @@ TEST(Pointwise, HalfPowersAreThoseOfStdPow) {
 }
 
 TEST(Pointwise, ErfIsThatOfTheStandardLibrary) {
-  static const OpRow row("erf");
   for (double x = -6.5; x < 6.6; x += 0.125) {
     const auto [y, slope] = value_and_slope([](const Var& a) { return erf(a); }, x, DType::float64);
     EXPECT_NEAR(y, std::erf(x), 1e-14) << x;
@@ -256,9 +257,6 @@ TEST(Pointwise, HigherDerivativesOfPowersAtZero) {
 }
 
 TEST(Pointwise, ComparisonsAreZeroOrOneAndHaveNoGradient) {
-  static const OpRow greater("operator>");
-  static const OpRow less("operator<");
-  static const OpRow same("equal");
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const DType dtype : {DType::float32, DType::float64}) {
     const Var a = parameter(Tensor({6}, {1, 2, 3, nan, inf, -0.0}, dtype));

@@ -1,0 +1,132 @@
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/core/arithmetic.hpp>
+#include <xgrad/core/array.hpp>
+#include <xgrad/core/tape.hpp>
+#include <xgrad/ops/index.hpp>
+#include <xgrad/ops/shape.hpp>
+
+#include "ops/op_rows.hpp"
+#include "ops/reference_case.hpp"
+
+namespace xgrad::testing {
+namespace {
+
+const OpRow rows[] = {OpRow("gather"), OpRow("embedding"), OpRow("take_along")};
+
+using Vars = std::span<const Var>;
+using Values = std::vector<double>;
+
+TEST(IndexOps, Reference) {
+  for (const std::string& name : cases_of("embedding")) {
+    check_case(name, [](const Arguments& a) {
+      return std::vector{embedding(a["table"], a.indices.at("index"))};
+    });
+  }
+  ASSERT_FALSE(cases_of("embedding").empty());
+  for (const std::string& name : cases_of("index_select")) {
+    check_case(name, [](const Arguments& a) {
+      return std::vector{gather(a["x"], a.indices.at("index"), a.integer("axis"))};
+    });
+  }
+  ASSERT_FALSE(cases_of("index_select").empty());
+}
+
+TEST(IndexOps, Values) {
+  const Var x = Tensor({2, 3}, {0, 1, 2, 3, 4, 5}, DType::float64);
+  const auto values = [](const Var& y) { return y.tensor().to_vector(); };
+  const Indices grid({2, 2}, {2, 0, 1, 1});
+  EXPECT_EQ(gather(x, grid, 1).shape(), (Shape{2, 2, 2}));
+  EXPECT_EQ(values(gather(x, grid, -1)), (Values{2, 0, 1, 1, 5, 3, 4, 4}));
+  EXPECT_EQ(values(gather(transpose(x), {2, 0})), (Values{2, 5, 0, 3}));
+  EXPECT_EQ(values(gather(x, Indices({}, {1}))), (Values{3, 4, 5}));
+  EXPECT_EQ(gather(x, Indices({}, {1})).shape(), (Shape{3}));
+  EXPECT_EQ(gather(x, Indices({0, 2}, {})).shape(), (Shape{0, 2, 3}));
+  EXPECT_EQ(values(embedding(x, {1, 1})), (Values{3, 4, 5, 3, 4, 5}));
+  EXPECT_EQ(values(take_along(x, {2, 0})), (Values{2, 3}));
+  EXPECT_EQ(values(take_along(transpose(x), {1, 0, 1})), (Values{3, 1, 5}));
+  EXPECT_EQ(values(take_along(x[0], Indices({}, {2}))), (Values{2}));
+  EXPECT_EQ(take_along(x[0], Indices({}, {2})).shape(), Shape());
+  EXPECT_EQ(take_along(Tensor::zeros({0, 3}), Indices({0}, {})).shape(), (Shape{0}));
+  for (const DType dtype : {DType::float32, DType::complex128}) {
+    const Var y = x.tensor().to(dtype);
+    EXPECT_EQ(values(gather(y, grid, 1)), (Values{2, 0, 1, 1, 5, 3, 4, 4}));
+    EXPECT_EQ(values(take_along(y, {2, 0})), (Values{2, 3}));
+  }
+}
+
+TEST(IndexOps, GradientsAddUpAtRepeatedIndices) {
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+      const Var x = parameter(Tensor({2, 3}, {0, 1, 2, 3, 4, 5}, dtype));
+      Tape tape(mode);
+      const Var weights = Tensor({2, 4}, {1, 2, 4, 8, 16, 32, 64, 128}, dtype);
+      const Var first = total(gather(x, {0, 2, 0, 0}, 1) * weights);
+      EXPECT_EQ(grad(first, {x}, {.retain = true})[0].tensor().to_vector(),
+                (Values{13, 0, 2, 208, 0, 32}));
+      const Var picked = Tensor({2}, {3, 7}, dtype);
+      const Var second = first + total(take_along(x, {1, 1}) * picked);
+      tape.backward(second + total(take_along(x, {1, 2})));
+      EXPECT_EQ(x.grad().to_vector(), (Values{13, 4, 2, 208, 7, 33}));
+    }
+  }
+}
+
+TEST(IndexOps, HigherDerivatives) {
+  const Tensor x = numbers({3, 4}, 1);
+  const auto cube = [](const Var& y) { return y * y * y; };
+  check_derivatives([&](Vars v) { return cube(gather(v[0], {1, 0, 1, 3, 1}, 1)); }, {x});
+  check_derivatives([&](Vars v) { return cube(embedding(v[0], {{2, 2}, {1, 2, 2, 0}})); }, {x});
+  check_derivatives([&](Vars v) { return cube(take_along(v[0], {3, 0, 3})); }, {x});
+}
+
+TEST(IndexOps, IndicesAreMadeFromXtensorAndSharedByCopies) {
+  const xt::xarray<int> array{{1, 2, 3}, {4, 5, 6}};
+  const Indices all = array;
+  EXPECT_EQ(all.shape(), (Shape{2, 3}));
+  EXPECT_EQ(std::vector(all.values().begin(), all.values().end()),
+            (std::vector<std::int64_t>{1, 2, 3, 4, 5, 6}));
+  const Indices part = xt::view(array, xt::all(), 1) * 2;
+  EXPECT_EQ(part.shape(), (Shape{2}));
+  EXPECT_EQ(std::vector(part.values().begin(), part.values().end()),
+            (std::vector<std::int64_t>{4, 10}));
+  const Indices copy = all;
+  EXPECT_EQ(copy.values().data(), all.values().data());
+}
+
+TEST(IndexOps, Errors) {
+  const Var x = Tensor::zeros({2, 3});
+  EXPECT_EQ(error_of([&] {
+              gather(x, {0, 3}, 1);
+            }),
+            "gather: x is (2,3): index 3 is not in [0, 3)");
+  EXPECT_EQ(error_of([&] { gather(x, {-1}); }), "gather: x is (2,3): index -1 is not in [0, 2)");
+  EXPECT_EQ(error_of([&] { gather(x, {0}, 2); }), "gather: x is (2,3): there is no axis 2");
+  EXPECT_EQ(error_of([&] { gather(Tensor::zeros({}), {0}); }),
+            "gather: x is (): there is no axis 0");
+  EXPECT_EQ(error_of([&] {
+              embedding(x, {1, 65});
+            }),
+            "embedding: table is (2,3): index 65 is not in [0, 2)");
+  EXPECT_EQ(error_of([&] { embedding(x[0], {1}); }), "embedding: table is (3): it must be (V,E)");
+  EXPECT_EQ(error_of([&] {
+              take_along(x, {1, 2, 0});
+            }),
+            "take_along: x is (2,3), indices are (3): they must be (...,C) and (...)");
+  EXPECT_EQ(error_of([&] { take_along(Tensor::zeros({}), Indices({}, {0})); }),
+            "take_along: x is (), indices are (): they must be (...,C) and (...)");
+  EXPECT_EQ(error_of([&] {
+              take_along(x, {1, 3});
+            }),
+            "take_along: x is (2,3): index 3 is not in [0, 3)");
+  EXPECT_EQ(error_of([&] {
+              Indices({2, 2}, {1, 2, 3});
+            }),
+            "indices: shape (2,2) holds 4 elements, 3 were given");
+}
+
+}  // namespace
+}  // namespace xgrad::testing

@@ -1,0 +1,233 @@
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/core/arithmetic.hpp>
+#include <xgrad/core/tape.hpp>
+#include <xgrad/ops/matmul.hpp>
+#include <xgrad/ops/shape.hpp>
+
+#include "ops/op_rows.hpp"
+#include "ops/reference_case.hpp"
+
+namespace xgrad::testing {
+namespace {
+
+const OpRow rows[] = {OpRow("matmul"), OpRow("affine"), OpRow("outer")};
+
+using Vars = std::span<const Var>;
+
+void check(const char* group, const Evaluate& op) {
+  const std::vector<std::string> cases = cases_of(group);
+  ASSERT_FALSE(cases.empty());
+  for (const std::string& name : cases) check_case(name, op, {.magnitude = 1});
+}
+
+TEST(Matmul, Reference) {
+  check("matmul", [](const Arguments& a) { return std::vector{matmul(a["a"], a["b"])}; });
+  check("affine", [](const Arguments& a) { return std::vector{affine(a["x"], a["W"], a["b"])}; });
+  check("outer", [](const Arguments& a) { return std::vector{outer(a["a"], a["b"])}; });
+}
+
+TEST(Matmul, HigherDerivatives) {
+  const Tensor a = numbers({2, 3}, 1);
+  const Tensor b = numbers({3, 2}, 2);
+  const Tensor batch = numbers({2, 2, 3}, 3);
+  const Tensor batch_b = numbers({1, 3, 2}, 4);
+  const Tensor bias = numbers({2}, 5);
+  const auto cube = [](const Var& x) { return x * x * x; };
+  check_derivatives([&](Vars x) { return cube(matmul(x[0], x[1])); }, {a, b});
+  check_derivatives([&](Vars x) { return cube(matmul(x[0], x[1])); }, {batch, b});
+  check_derivatives([&](Vars x) { return cube(matmul(x[0], x[1])); }, {batch, batch_b});
+  check_derivatives([&](Vars x) { return cube(affine(x[0], x[1], x[2])); }, {batch, b, bias});
+  check_derivatives([&](Vars x) { return cube(outer(x[0], x[1])); }, {bias, numbers({3}, 6)});
+  check_derivatives([&](Vars x) { return matmul(x[0], transpose(x[0])); }, {a});
+  check_derivatives([&](Vars x) { return matmul(x[0], matmul(x[0], x[0])); }, {numbers({3, 3}, 7)});
+}
+
+/// The same product element by element, in double.
+std::vector<double> product(const Var& a, const Var& b) {
+  const Index m = a.shape()[0], k = a.shape()[1], n = b.shape()[1];
+  const std::vector<double> x = a.tensor().to_vector(), y = b.tensor().to_vector();
+  std::vector<double> z(static_cast<std::size_t>(m * n), 0.0);
+  for (Index i = 0; i < m; ++i) {
+    for (Index j = 0; j < n; ++j) {
+      for (Index l = 0; l < k; ++l) {
+        z[static_cast<std::size_t>(i * n + j)] +=
+            x[static_cast<std::size_t>(i * k + l)] * y[static_cast<std::size_t>(l * n + j)];
+      }
+    }
+  }
+  return z;
+}
+
+TEST(Matmul, TakesViewsOfAnyStrides) {
+  const Var x = numbers({6, 8, 10}, 1);
+  const Var views[] = {x[1],
+                       transpose(x[1]),
+                       slice(x[2], 1, 1, 9, 2),
+                       slice(slice(x[3], 0, 0, 8, 3), 1, 0, 10, 3),
+                       slice(x, 2, 4, 5)[0],
+                       slice(transpose(x)[2], 1, 0, 1),
+                       transpose(x, {1, 2, 0})[3]};
+  for (const Var& a : views) {
+    for (const Var& b : views) {
+      const Index k = std::min(a.shape()[1], b.shape()[0]);
+      const Var left = slice(a, 1, 0, k);
+      const Var right = slice(b, 0, 0, k);
+      SCOPED_TRACE(to_string(left.tensor().strides()) + to_string(right.tensor().strides()));
+      expect_close(matmul(left, right).tensor().to_vector(), product(left, right), 1e-13, 1);
+    }
+  }
+}
+
+/// Gradients of a function of parameters in both modes.
+void expect_same_gradients(const std::function<Var(Vars)>& f, const std::vector<Tensor>& values) {
+  std::vector<std::vector<double>> gradients[2];
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    std::vector<Var> xs;
+    for (const Tensor& value : values) xs.push_back(parameter(value));
+    Tape tape(mode);
+    const Var y = f(xs);
+    tape.backward(total(y * Var(numbers(y.shape(), 9))));
+    for (const Var& x : xs) {
+      gradients[mode == TapeMode::naive].push_back(x.grad().to_vector());
+    }
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    expect_close(gradients[0][i], gradients[1][i], 1e-12, 1);
+  }
+}
+
+// Products defer and write into parts of a gradient: the ways in which several can meet in one.
+TEST(Matmul, SeveralProductsOfOneParameter) {
+  const Tensor x = numbers({2, 3, 4}, 1);
+  const Tensor W = numbers({4, 4}, 2);
+  const Tensor b = numbers({4}, 3);
+  // The same sequence through two layers, and as matrices of different extents.
+  expect_same_gradients(
+      [](Vars v) { return affine(v[0], v[1], v[2]) * affine(flip(v[0], 0), v[1], v[2]); },
+      {x, W, b});
+  expect_same_gradients([](Vars v) { return affine(v[0], v[1], v[2]) + matmul(v[0], v[1]); },
+                        {x, W, b});
+  expect_same_gradients(
+      [](Vars v) {
+        const Var tall = matmul(reshape(v[0], {8, 3}), slice(v[1], 0, 0, 3));
+        const Var wide = matmul(reshape(v[0], {6, 4}), v[1]);
+        return matmul(transpose(wide), slice(tall, 0, 0, 6)) * matmul(v[1], transpose(v[1]));
+      },
+      {x, W});
+  // Blocks of one matrix, next to each other and interleaved.
+  expect_same_gradients(
+      [](Vars v) {
+        const auto [left, right] = split<2>(v[1]);
+        const Var even = slice(v[1], 1, 0, 4, 2);
+        const Var grid = slice(slice(v[1], 0, 0, 4, 2), 1, 0, 4, 2);
+        const Var y = matmul(v[0][0], left) + matmul(v[0][1], right) + matmul(v[0][0], even);
+        return matmul(matmul(y, grid), matmul(grid, transpose(left)));
+      },
+      {x, W});
+  // A recurrence.
+  expect_same_gradients(
+      [](Vars v) {
+        Var h = v[2];
+        h = broadcast_to(h, {3, 4});
+        for (Index t = 0; t < 2; ++t) h = matmul(h, v[1]) + affine(v[0][t], v[1], v[2]);
+        return h;
+      },
+      {x, W, b});
+}
+
+TEST(Matmul, SameVarTwice) {
+  expect_same_gradients([](Vars v) { return matmul(v[0], v[0]); }, {numbers({3, 3}, 1)});
+  expect_same_gradients([](Vars v) { return outer(v[0], v[0]); }, {numbers({3}, 1)});
+  expect_same_gradients(
+      [](Vars v) {
+        return matmul(v[0], transpose(v[0], {0, 2, 1}));
+      },
+      {numbers({2, 3, 4}, 1)});
+}
+
+TEST(Matmul, EmptyExtents) {
+  const auto zeros = [](const Shape& shape) { return Var(Tensor::zeros(shape, DType::float64)); };
+  EXPECT_EQ(matmul(zeros({0, 3}), zeros({3, 2})).shape(), (Shape{0, 2}));
+  EXPECT_EQ(matmul(zeros({2, 3}), zeros({3, 0})).shape(), (Shape{2, 0}));
+  EXPECT_EQ(matmul(zeros({2, 0, 3}), zeros({3, 2})).shape(), (Shape{2, 0, 2}));
+  EXPECT_EQ(matmul(zeros({1, 2, 0}), zeros({3, 0, 2})).tensor().to_vector(),
+            std::vector<double>(12, 0.0));
+  EXPECT_EQ(matmul(zeros({0, 2, 3}), zeros({1, 3, 2})).shape(), (Shape{0, 2, 2}));
+  EXPECT_EQ(outer(zeros({0}), zeros({2})).shape(), (Shape{0, 2}));
+  const Var bias = Tensor({2}, {1, 2}, DType::float64);
+  EXPECT_EQ(affine(zeros({3, 0}), zeros({0, 2}), bias).tensor().to_vector(),
+            (std::vector<double>{1, 2, 1, 2, 1, 2}));
+  EXPECT_EQ(affine(zeros({3}), zeros({3, 2}), bias).tensor().to_vector(),
+            (std::vector<double>{1, 2}));
+  expect_same_gradients([](Vars v) { return affine(v[0], v[1], v[2]); },
+                        {numbers({2, 0}, 1), numbers({0, 3}, 1), numbers({3}, 1)});
+}
+
+TEST(Matmul, Complex) {
+  const auto complex = [](const Shape& shape, int seed) {
+    return Var(numbers(shape, seed, DType::complex128));
+  };
+  const Var a = complex({2, 2, 3}, 1);
+  const Var W = complex({3, 4}, 2);
+  const Var b = complex({4}, 3);
+  expect_close(affine(a, W, b).tensor().to_vector(),
+               affine(a.tensor().to(DType::float64), W.tensor().to(DType::float64),
+                      b.tensor().to(DType::float64))
+                   .tensor()
+                   .to_vector(),
+               1e-14, 1);
+}
+
+TEST(Matmul, Errors) {
+  const auto array = [](const Shape& shape) { return Var(Tensor::zeros(shape)); };
+  EXPECT_EQ(error_of([&] {
+              matmul(array({2, 3}), array({4, 5}));
+            }),
+            "matmul: a is (2,3), b is (4,5): a.shape[1] must equal b.shape[0]");
+  EXPECT_EQ(error_of([&] {
+              matmul(array({7, 2, 3}), array({4, 5}));
+            }),
+            "matmul: a is (7,2,3), b is (4,5): a.shape[2] must equal b.shape[0]");
+  EXPECT_EQ(error_of([&] {
+              matmul(array({7, 2, 3}), array({7, 4, 5}));
+            }),
+            "matmul: a is (7,2,3), b is (7,4,5): a.shape[2] must equal b.shape[1]");
+  EXPECT_EQ(error_of([&] {
+              matmul(array({7, 2, 3}), array({6, 3, 5}));
+            }),
+            "matmul: a is (7,2,3), b is (6,3,5): a.shape[0] and b.shape[0] must be equal, or one "
+            "of them 1");
+  EXPECT_EQ(error_of([&] {
+              matmul(array({3}), array({3, 5}));
+            }),
+            "matmul: a is (3), b is (3,5): b must be a matrix and a have at least 2 axes, or both "
+            "must have 3");
+  EXPECT_EQ(error_of([&] {
+              affine(array({2, 3}), array({4, 5}), array({5}));
+            }),
+            "affine: x is (2,3), W is (4,5), b is (5): they must be (...,I), (I,O) and (O)");
+  EXPECT_EQ(error_of([&] {
+              affine(array({2, 4}), array({4, 5}), array({1}));
+            }),
+            "affine: x is (2,4), W is (4,5), b is (1): they must be (...,I), (I,O) and (O)");
+  EXPECT_EQ(error_of([&] {
+              outer(array({2, 4}), array({4}));
+            }),
+            "outer: a is (2,4), b is (4): both must have 1 axis");
+  const Var real64 = Tensor::zeros({3, 3}, DType::float64);
+  const Var vector64 = Tensor::zeros({3}, DType::float64);
+  const char* mixed = ": operands are float32 and float64: they must have one dtype";
+  EXPECT_EQ(error_of([&] { matmul(array({3, 3}), real64); }), std::string("matmul") + mixed);
+  EXPECT_EQ(error_of([&] {
+              affine(array({3, 3}), real64, vector64);
+            }),
+            std::string("affine") + mixed);
+  EXPECT_EQ(error_of([&] { outer(array({3}), vector64); }), std::string("outer") + mixed);
+}
+
+}  // namespace
+}  // namespace xgrad::testing
