@@ -2,6 +2,7 @@
 #include <array>
 #include <cstring>
 
+#include <xgrad/core/processor.hpp>
 #include <xgrad/core/tensor.hpp>
 
 namespace xgrad {
@@ -53,6 +54,7 @@ void check_count(const Shape& shape, std::size_t count) {
 
 Tensor::Tensor(const Shape& shape, DType dtype)
     : shape_(shape), strides_(contiguous_strides(shape)), dtype_(dtype) {
+  [[maybe_unused]] static const bool checked = (detail::check_processor(), true);
   for (Index extent : shape) {
     if (extent < 0) throw Error("tensor: shape " + to_string(shape) + ": extents are at least 0");
   }
