@@ -83,6 +83,17 @@ TEST(Plateau, ReducesAsInPyTorchAlsoWhenResumed) {
   EXPECT_EQ(cases, 6);
 }
 
+TEST(Plateau, LeavesOutReductionsThatAreNone) {
+  // Less than 1e-8, and below the least rate from the start.
+  for (const optim::PlateauScheduleOptions& options :
+       {optim::PlateauScheduleOptions{.lr = 1e-8, .factor = 0.5, .patience = 0},
+        optim::PlateauScheduleOptions{.lr = 0.1, .patience = 0, .min_lr = 0.2}}) {
+    optim::PlateauSchedule plateau(options);
+    plateau.observe(1.0);
+    EXPECT_EQ(plateau.observe(1.0), options.lr);
+  }
+}
+
 std::string error_of(const std::function<void()>& f) {
   try {
     f();
