@@ -74,11 +74,12 @@ class ExpressionOperation final : public Operation {
       leaves[i] = &input.var.tensor();
       if (!pass.wants(input)) continue;
       if ((type_.addends >> i & 1) && pass.passes_on(node, i, input)) continue;
-      bool shared = repeats(input.var.shape(), gradient.shape());
+      bool alone = true;
       for (std::uint32_t k = 0; k < inputs.size(); ++k) {
-        shared = shared || (k != i && inputs[k].slot == input.slot);
+        alone = alone && (k == i || inputs[k].slot != input.slot);
       }
-      targets[i] = pass.target(input, shared);
+      targets[i] = pass.target(input, !alone || repeats(input.var.shape(), gradient.shape()));
+      targets[i].exclusive = alone;
       any = true;
     }
     if (any) {

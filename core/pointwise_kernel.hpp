@@ -49,10 +49,10 @@ struct Strips {
   Index cols;
   Operand leaf[max_leaves];
   const double* constants;
-  void* out;  ///< forward: the result; rows follow each other
-  Index out_row;
-  const void* gradient;  ///< backward: of the result
-  Index gradient_row;
+  void* out = nullptr;  ///< forward: the result
+  Index out_row = 0;
+  const void* gradient = nullptr;  ///< backward: of the result
+  Index gradient_row = 0;
 };
 
 using StripKernel = void (*)(const Strips&);

@@ -2,10 +2,12 @@
 #include <array>
 
 #include <xgrad/core/strips.hpp>
+#include <xgrad/core/threads.hpp>
 
 namespace xgrad::detail {
 namespace {
 
+constexpr Index parallel_elements = 4096;  // of the result, which are worth a second thread
 constexpr int max_operands = max_leaves + 1;
 constexpr Index block_elements =
     2048;  // of an operand that is copied to be adjacent; 8 KiB of float
@@ -144,6 +146,37 @@ void for_each_block(Index rows, Index cols, F&& f) {
   }
 }
 
+/// Runs a kernel, on several threads if there are any and the strips are large. Columns are cut at
+/// whole vectors, so that every element is computed with the same neighbours, and to the same bits,
+/// for any number of threads. Rows are not cut: a leaf may add up over them.
+template <class T>
+void run(StripKernel kernel, const Strips& strips, int leaves, bool split) {
+  constexpr Index grain = 64;  // columns
+  const Index work = strips.rows * strips.cols;
+  const Index parts = std::min<Index>({threads(), work / parallel_elements, strips.cols / grain});
+  if (!split || parts <= 1) return kernel(strips);
+  const Index step = (strips.cols / parts + grain - 1) / grain * grain;
+  parallel_for(parts, [&](Index part) {
+    const Index first = std::min(strips.cols, part * step);
+    const Index last = part + 1 == parts ? strips.cols : std::min(strips.cols, first + step);
+    if (first == last) return;
+    alignas(64) T scratch[simd_width<T>];
+    const auto skip = [first](const void* at) { return static_cast<const T*>(at) + first; };
+    Strips own = strips;
+    own.cols = last - first;
+    for (int k = 0; k < leaves; ++k) {
+      Strips::Operand& leaf = own.leaf[k];
+      leaf.value = skip(leaf.value);
+      if (!strips.gradient) continue;
+      if (leaf.source_mask != 0) leaf.source = skip(leaf.source);
+      leaf.target = leaf.target_mask != 0 ? static_cast<T*>(leaf.target) + first : scratch;
+    }
+    if (strips.gradient) own.gradient = skip(strips.gradient);
+    if (strips.out) own.out = static_cast<T*>(strips.out) + first;
+    kernel(own);
+  });
+}
+
 template <class T>
 void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
              const double* constants, T* out) {
@@ -166,7 +199,7 @@ void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     for_each_outer(layout, count, [&](Index at, const Index* offset) {
       for (int k = 0; k < count; ++k) strips.leaf[k].value = base[k] + offset[k];
       strips.out = out + at;
-      kernel(strips);
+      run<T>(kernel, strips, count, true);
     });
     return;
   }
@@ -206,6 +239,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
   strips.constants = constants;
   strips.gradient_row = layout.row_stride(gradient_operand);
   bool adjacent = layout.adjacent(gradient_operand);
+  bool exclusive = true;
   const T* base[max_operands];
   T* target_base[max_operands];
   base[gradient_operand] = gradient.data<T>();
@@ -216,6 +250,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     const bool wanted = target.memory != nullptr;
     target_base[k] = wanted ? reinterpret_cast<T*>(target.memory) : scratch;
     adjacent = adjacent && layout.adjacent(k);
+    exclusive = exclusive && target.exclusive;
     leaf.value_row = layout.row_stride(k);
     leaf.target = scratch;
     leaf.target_row = wanted ? leaf.value_row : 0;
@@ -240,7 +275,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
         if (strips.leaf[k].target_mask != 0) aim(k, target_base[k] + offset[k]);
       }
       strips.gradient = base[gradient_operand] + offset[gradient_operand];
-      kernel(strips);
+      run<T>(kernel, strips, count, exclusive);
     });
     return;
   }

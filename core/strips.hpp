@@ -11,7 +11,8 @@ using Tensors = std::span<const Tensor* const>;
 /// Where the gradient of a leaf goes: memory laid out as the leaf, assigned or added to.
 struct LeafTarget {
   std::byte* memory = nullptr;  ///< null: not wanted
-  bool assign = false;  ///< only if no two elements of the result read one element of the leaf
+  bool assign = false;    ///< only if no two elements of the result read one element of the leaf
+  bool exclusive = true;  ///< no other leaf has the same memory
 };
 
 /// Runs an expression's forward kernel. The leaves broadcast to `out`, which is row-major.

@@ -143,6 +143,11 @@ bool Tensor::is_contiguous() const {
 namespace detail {
 
 void copy_elements(const Tensor& from, const Tensor& to) {
+  if (from.dtype() == to.dtype() && from.is_contiguous() && to.is_contiguous()) {
+    const auto bytes = static_cast<std::size_t>(from.size()) * item_size(from.dtype());
+    if (bytes > 0) std::memcpy(to.bytes(), from.bytes(), bytes);
+    return;
+  }
   dispatch(from.dtype(), [&]<class From>() {
     dispatch(to.dtype(), [&]<class To>() {
       const From* source = from.data<From>();
