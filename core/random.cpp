@@ -22,33 +22,45 @@ double scaled(double factor, double x, double offset) { return std::fma(factor, 
 
 namespace detail {
 
-Philox philox(Philox counter, std::uint32_t key0, std::uint32_t key1) {
-  auto& [word] = counter;
+// Not inlined, since gcc vectorises it on its own only.
+template <int lanes>
+[[gnu::noinline]] void philox(std::uint32_t (&word)[4][lanes], std::uint32_t key0,
+                              std::uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
-    const std::uint64_t a = std::uint64_t{0xD2511F53} * word[0];
-    const std::uint64_t b = std::uint64_t{0xCD9E8D57} * word[2];
-    word[0] = static_cast<std::uint32_t>(b >> 32) ^ word[1] ^ key0;
-    word[1] = static_cast<std::uint32_t>(b);
-    word[2] = static_cast<std::uint32_t>(a >> 32) ^ word[3] ^ key1;
-    word[3] = static_cast<std::uint32_t>(a);
+    for (int k = 0; k < lanes; ++k) {
+      const std::uint64_t a = std::uint64_t{0xD2511F53} * word[0][k];
+      const std::uint64_t b = std::uint64_t{0xCD9E8D57} * word[2][k];
+      word[0][k] = static_cast<std::uint32_t>(b >> 32) ^ word[1][k] ^ key0;
+      word[1][k] = static_cast<std::uint32_t>(b);
+      word[2][k] = static_cast<std::uint32_t>(a >> 32) ^ word[3][k] ^ key1;
+      word[3][k] = static_cast<std::uint32_t>(a);
+    }
     key0 += 0x9E3779B9;
     key1 += 0xBB67AE85;
   }
-  return counter;
 }
+
+template void philox<1>(std::uint32_t (&)[4][1], std::uint32_t, std::uint32_t);
 
 }  // namespace detail
 
-std::uint64_t Generator::next() {
-  if (drawn_ % 2 == 0) {
-    const std::uint64_t block = drawn_ / 2;
-    const detail::Philox words = detail::philox(
-        {{static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), 0, 0}},
-        static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32));
-    block_[0] = words.word[0] | std::uint64_t{words.word[1]} << 32;
-    block_[1] = words.word[2] | std::uint64_t{words.word[3]} << 32;
+// Each block is two numbers. The counter is the number of the block.
+void Generator::draw_ahead() {
+  constexpr int blocks = ahead / 2;
+  std::uint32_t word[4][blocks];
+  const std::uint64_t first = (drawn_ - 1) / ahead * blocks;
+  for (int k = 0; k < blocks; ++k) {
+    const std::uint64_t block = first + static_cast<std::uint64_t>(k);
+    word[0][k] = static_cast<std::uint32_t>(block);
+    word[1][k] = static_cast<std::uint32_t>(block >> 32);
+    word[2][k] = 0;
+    word[3][k] = 0;
   }
-  return block_[drawn_++ % 2];
+  detail::philox(word, static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32));
+  for (int k = 0; k < blocks; ++k) {
+    numbers_[2 * k] = word[0][k] | std::uint64_t{word[1][k]} << 32;
+    numbers_[2 * k + 1] = word[2][k] | std::uint64_t{word[3][k]} << 32;
+  }
 }
 
 std::uint64_t Generator::below(std::uint64_t n) {
@@ -64,12 +76,13 @@ Tensor Generator::uniform(const Shape& shape, double low, double high, DType dty
     throw Error("uniform: low is " + std::to_string(low) + ", high is " + std::to_string(high) +
                 ": low must not be above high, nor either of them infinite");
   }
-  Tensor result = Tensor::uninitialized(shape, dtype);
+  const Tensor result = Tensor::uninitialized(shape, dtype);
+  const Index size = result.size();
   detail::dispatch(dtype, [&]<class T>() {
     using Real = decltype(std::real(T()));
     const Real last = std::nextafter(static_cast<Real>(high), static_cast<Real>(low));
     T* to = result.mutable_data<T>();
-    for (Index i = 0; i < result.size(); ++i) {
+    for (Index i = 0; i < size; ++i) {
       const auto x = static_cast<Real>(scaled(high - low, uniform(), low));
       to[i] = x < static_cast<Real>(high) ? x : last;
     }
@@ -81,15 +94,16 @@ Tensor Generator::normal(const Shape& shape, double mean, double deviation, DTyp
   if (!(deviation >= 0)) {
     throw Error("normal: the deviation is " + std::to_string(deviation) + ": it must not be < 0");
   }
-  Tensor result = Tensor::uninitialized(shape, dtype);
+  const Tensor result = Tensor::uninitialized(shape, dtype);
+  const Index size = result.size();
   detail::dispatch(dtype, [&]<class T>() {
     using Real = decltype(std::real(T()));
     T* to = result.mutable_data<T>();
-    for (Index i = 0; i < result.size(); i += 2) {
+    for (Index i = 0; i < size; i += 2) {
       const double radius = std::sqrt(-2 * std::log(1 - uniform()));
       const double angle = 2 * std::numbers::pi * uniform();
       to[i] = static_cast<Real>(scaled(deviation, radius * std::cos(angle), mean));
-      if (i + 1 == result.size()) break;
+      if (i + 1 == size) break;
       to[i + 1] = static_cast<Real>(scaled(deviation, radius * std::sin(angle), mean));
     }
   });
@@ -104,13 +118,11 @@ void Generator::set_state(const std::string& state) {
   if (!state.starts_with(state_prefix)) bad_state(state);
   const char* const end = state.data() + state.size();
   Generator restored;
-  std::uint64_t drawn = 0;
   const auto seed_end = std::from_chars(state.data() + state_prefix.size(), end, restored.seed_);
   if (seed_end.ec != std::errc() || seed_end.ptr == end || *seed_end.ptr != ' ') bad_state(state);
-  const auto drawn_end = std::from_chars(seed_end.ptr + 1, end, drawn);
+  const auto drawn_end = std::from_chars(seed_end.ptr + 1, end, restored.drawn_);
   if (drawn_end.ec != std::errc() || drawn_end.ptr != end) bad_state(state);
-  restored.drawn_ = drawn - drawn % 2;
-  if (drawn % 2 != 0) restored.next();  // the second half of its block is still to come
+  if (restored.drawn_ % ahead != 0) restored.draw_ahead();
   *this = restored;
 }
 

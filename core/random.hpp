@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,7 +20,11 @@ class Generator {
   explicit Generator(std::uint64_t seed = 0) : seed_(seed) {}
 
   /// 64 random bits.
-  std::uint64_t next();
+  std::uint64_t next() {
+    const std::size_t at = drawn_++ % ahead;
+    if (at == 0) draw_ahead();
+    return numbers_[at];
+  }
 
   /// A double in [0, 1), a multiple of 2^-53.
   double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
@@ -50,9 +55,12 @@ class Generator {
   void set_state(const std::string& state);
 
  private:
+  static constexpr std::size_t ahead = 32;  ///< drawn at once, which is faster
+  void draw_ahead();
+
   std::uint64_t seed_;
-  std::uint64_t drawn_ = 0;          ///< numbers so far
-  std::uint64_t block_[2] = {0, 0};  ///< the numbers drawn_ & ~1 and drawn_ | 1, if drawn_ is odd
+  std::uint64_t drawn_ = 0;            ///< numbers so far
+  std::uint64_t numbers_[ahead] = {};  ///< the ones around drawn_, unless they begin with it
 };
 
 /// This thread's generator, for whoever is not given one. Every thread's starts with seed 0.
@@ -63,11 +71,10 @@ void seed(std::uint64_t seed);
 
 namespace detail {
 
-/// Four 32-bit words from a counter of four and a key of two.
-struct Philox {
-  std::uint32_t word[4];
-};
-Philox philox(Philox counter, std::uint32_t key0, std::uint32_t key1);
+/// `lanes` blocks of Philox, side by side: word[i][k] is word i of the k-th counter, and then of
+/// the k-th result.
+template <int lanes>
+void philox(std::uint32_t (&word)[4][lanes], std::uint32_t key0, std::uint32_t key1);
 
 }  // namespace detail
 }  // namespace xgrad

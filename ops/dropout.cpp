@@ -9,11 +9,12 @@ Var dropout(const Var& x, double p, Generator& generator) {
                 ": p must be in [0, 1)");
   }
   if (p == 0) return x;
-  Tensor mask = Tensor::uninitialized(x.shape(), x.dtype());
+  const Tensor mask = Tensor::uninitialized(x.shape(), x.dtype());
+  const Index size = mask.size();
   detail::dispatch(x.dtype(), [&]<class T>() {
-    const T keep = static_cast<T>(1 / (1 - p));
+    const T values[] = {T(0), static_cast<T>(1 / (1 - p))};
     T* to = mask.mutable_data<T>();
-    for (Index i = 0; i < mask.size(); ++i) to[i] = generator.uniform() < p ? T(0) : keep;
+    for (Index i = 0; i < size; ++i) to[i] = values[generator.uniform() >= p];
   });
   return x * Var(mask);
 }

@@ -109,7 +109,8 @@ struct CrossEntropyGradient {
     Tensor dx = Tensor::uninitialized(x.shape(), x.dtype());
     dispatch(x.dtype(), [&]<class T>() {
       using V = SimdVector<T>;
-      for (Index row = 0; row < targets.classes.size(); ++row) {
+      const Index rows = targets.classes.size();
+      for (Index row = 0; row < rows; ++row) {
         const bool ignored = targets.ignored(row);
         const T scale =
             ignored ? T(0) : g.data<T>()[per_row ? row : 0] / static_cast<T>(targets.divisor);

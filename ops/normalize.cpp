@@ -24,8 +24,9 @@ struct Along {
     return dispatch(x.dtype(), [&]<class T>() {
       const std::array<Tensor, 1 + sizeof...(xs)> inputs{as_rows(x, axes.order),
                                                          as_rows(xs, axes.order)...};
-      Tensor y = Tensor::uninitialized(inputs[0].shape(), x.dtype());
-      for (Index at = 0; at < y.size(); at += axes.length) {
+      const Tensor y = Tensor::uninitialized(inputs[0].shape(), x.dtype());
+      const Index size = y.size();
+      for (Index at = 0; at < size; at += axes.length) {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
           f(inputs[I].template data<T>() + at..., y.mutable_data<T>() + at, axes.length);
         }

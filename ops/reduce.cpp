@@ -39,7 +39,8 @@ struct Reduce {
     const Tensor rows = as_rows(x, axes.order);
     const T* row = rows.data<T>();
     T* to = y.mutable_data<T>();
-    for (Index i = 0; i < y.size(); ++i, row += axes.length) {
+    const Index size = y.size();
+    for (Index i = 0; i < size; ++i, row += axes.length) {
       to[i] = static_cast<T>(f(row, axes.length));
     }
   }

@@ -33,6 +33,17 @@ Tensor from_rows(const Tensor& rows, const Shape& order, const Shape& shape);
 template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, float>, double, T>;
 
+/// f(f(lanes[0], lanes[n / 2]), ...) as a tree; n is a power of two.
+template <Index n, class T, class F>
+T fold(T* lanes, F&& f) {
+  if constexpr (n == 1) {
+    return lanes[0];
+  } else {
+    for (Index k = 0; k < n / 2; ++k) lanes[k] = f(lanes[k], lanes[k + n / 2]);
+    return fold<n / 2>(lanes, f);
+  }
+}
+
 /// The sum of f(x[i]), in several partial sums.
 template <class T, class F>
 Accumulator<T> row_sum(const T* x, Index n, F&& f) {
@@ -44,10 +55,7 @@ Accumulator<T> row_sum(const T* x, Index n, F&& f) {
     for (Index k = 0; k < parts; ++k) part[k] += f(static_cast<A>(x[i + k]));
   }
   for (Index k = 0; i + k < n; ++k) part[k] += f(static_cast<A>(x[i + k]));
-  for (Index half = parts / 2; half > 0; half /= 2) {
-    for (Index k = 0; k < half; ++k) part[k] += part[k + half];
-  }
-  return part[0];
+  return fold<parts>(part, [](A a, A b) { return a + b; });
 }
 
 template <class T>
@@ -58,7 +66,7 @@ Accumulator<T> row_sum(const T* x, Index n) {
 /// The larger of two, NaN if one is.
 template <class T>
 T larger(T a, T b) {
-  return (a > b) | (a != a) ? a : b;
+  return a > b || a != a ? a : b;
 }
 
 /// The largest element, NaN if there is one; -inf if n is 0. Of complex numbers the largest real
@@ -70,18 +78,21 @@ T row_max(const T* x, Index n) {
     for (Index i = 0; i < n; ++i) largest = larger(x[i].real(), largest);
     return largest;
   } else {
-    constexpr Index parts = 16;
-    T part[parts];
-    std::fill_n(part, parts, -std::numeric_limits<T>::infinity());
-    Index i = 0;
-    for (; i + parts <= n; i += parts) {
-      for (Index k = 0; k < parts; ++k) part[k] = larger(x[i + k], part[k]);
+    constexpr Index width = simd_width<T>;
+    T lanes[width];
+    std::fill_n(lanes, width, -std::numeric_limits<T>::infinity());
+    if (n < width) {
+      std::copy_n(x, n, lanes);
+    } else {
+      SimdVector<T> largest = simd_load(x, width);
+      for (Index j = width; j < n; j += width) {
+        // The last vector may take elements again.
+        const SimdVector<T> v = simd_load(x + std::min(j, n - width), width);
+        largest = where(v > largest, v, where(v == v, largest, v));
+      }
+      simd_store(lanes, width, largest);
     }
-    for (Index k = 0; i + k < n; ++k) part[k] = larger(x[i + k], part[k]);
-    for (Index half = parts / 2; half > 0; half /= 2) {
-      for (Index k = 0; k < half; ++k) part[k] = larger(part[k + half], part[k]);
-    }
-    return part[0];
+    return fold<width>(lanes, larger<T>);
   }
 }
 
@@ -105,7 +116,7 @@ Accumulator<T> vector_sum(Index n, F&& f) {
     }
     T lanes[width];
     simd_store(lanes, width, sum);
-    for (const T lane : lanes) total += static_cast<Accumulator<T>>(lane);
+    total += static_cast<Accumulator<T>>(fold<width>(lanes, [](T a, T b) { return a + b; }));
   }
   return total;
 }
