@@ -68,9 +68,10 @@ struct Differences {
   std::size_t compared = 0;
 };
 
-// Unlike std::max, keeps a NaN.
+// Counts a NaN as infinitely wrong.
 void raise(double& worst, double difference) {
-  if (!(std::abs(difference) <= worst)) worst = std::abs(difference);
+  const double size = std::isnan(difference) ? INFINITY : std::abs(difference);
+  worst = std::max(worst, size);
 }
 
 Differences run(const json& reference, DType dtype) {
@@ -142,17 +143,17 @@ TEST_P(OptimReference, AgreesWithPyTorchInFloat64) {
   const Differences difference =
       run(testing::reference("optim.json").at(GetParam()), DType::float64);
   EXPECT_EQ(difference.compared, 66u);  // 6 numbers after 0, 10, ..., 100 steps
-  EXPECT_LT(difference.parameters, 1e-12);
-  EXPECT_LT(difference.loss, 1e-12);
-  EXPECT_LT(difference.norm, 1e-12);
+  EXPECT_LT(difference.parameters, 1e-13);
+  EXPECT_LT(difference.loss, 1e-13);
+  EXPECT_LT(difference.norm, 1e-13);
 }
 
 TEST_P(OptimReference, AgreesWithPyTorchInFloat32) {
   const Differences difference =
       run(testing::reference("optim.json").at(GetParam()), DType::float32);
-  EXPECT_LT(difference.parameters, 1e-5);
-  EXPECT_LT(difference.loss, 1e-5);
-  EXPECT_LT(difference.norm, 1e-5);
+  EXPECT_LT(difference.parameters, 2e-6);
+  EXPECT_LT(difference.loss, 5e-6);
+  EXPECT_LT(difference.norm, 5e-6);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, OptimReference, ::testing::ValuesIn(trajectories()),
