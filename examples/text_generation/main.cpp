@@ -1,0 +1,39 @@
+// text_generation: a character LSTM learns to write like a text (train, generate, evaluate)
+#include <exception>
+#include <iostream>
+#include <type_traits>
+#include <variant>
+
+#include "demo.hpp"
+#include "evaluate.hpp"
+#include "generate.hpp"
+#include "options.hpp"
+#include "train.hpp"
+
+using namespace text_generation;
+
+namespace {
+
+constexpr int interrupted_status = 130;  // as a shell reports it
+
+int status(Outcome outcome) { return outcome == Outcome::finished ? 0 : interrupted_status; }
+
+int run(const DemoOptions& options) { return status(demo(options, std::cout, std::cerr)); }
+int run(const TrainOptions& options) { return status(train(options, std::cout, std::cerr)); }
+int run(const GenerateOptions& options) { return generate(options, std::cout), 0; }
+int run(const EvaluateOptions& options) { return evaluate(options, std::cout), 0; }
+int run(const Exit& exit) { return exit.code; }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Command command = parse_options(argc, argv);
+  try {
+    const int result = std::visit([](const auto& options) { return run(options); }, command);
+    if (!std::cout.flush()) throw std::runtime_error("cannot write the output");
+    return result;
+  } catch (const std::exception& error) {
+    std::cerr << "text_generation: " << error.what() << std::endl;
+    return 1;
+  }
+}

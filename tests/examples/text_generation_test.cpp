@@ -1,0 +1,530 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <regex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/nn/serialize.hpp>
+
+#include "examples/process.hpp"
+
+// The program is run as a user runs it; nothing of its inside is known here.
+namespace {
+
+namespace fs = std::filesystem;
+using xgrad::testing::Ended;
+using xgrad::testing::Process;
+using xgrad::testing::run;
+using xgrad::testing::slurp;
+using xgrad::testing::spill;
+
+using Words = std::vector<std::string>;
+
+const std::string program = std::string(XGRAD_EXAMPLES_DIR) + "/text_generation";
+
+Words command(const Words& arguments) {
+  Words words{program};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return words;
+}
+
+Words operator+(Words a, const Words& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+/// Words in random order, some of them of several bytes: easy to learn a little of.
+std::string sample_text(std::size_t words, unsigned seed = 1) {
+  const Words list{"the", "tape",         "runs",       "back",
+                   "and", "\u4e2d\u6587", "na\u00efve", "\U0001f600"};
+  std::mt19937 random(seed);
+  std::string text;
+  for (std::size_t i = 0; i < words; ++i)
+    text += list[random() % list.size()] + (i % 9 ? " " : "\n");
+  return text;
+}
+
+std::size_t code_points(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
+}
+
+/// The byte at which the code point with this number starts.
+std::size_t byte_of(const std::string& text, std::size_t code_point) {
+  std::size_t byte = 0;
+  for (std::size_t seen = 0; byte < text.size(); ++byte) {
+    if ((static_cast<unsigned char>(text[byte]) & 0xC0) != 0x80 && seen++ == code_point) break;
+  }
+  return byte;
+}
+
+/// What follows `label` on the last line.
+std::string last_line(const std::string& out, const std::string& label) {
+  const std::size_t end = out.empty() ? 0 : out.size() - 1;
+  const std::size_t begin = out.rfind('\n', end == 0 ? 0 : end - 1) + 1;
+  const std::string line = out.substr(begin, end - begin);
+  EXPECT_TRUE(out.ends_with('\n') && line.starts_with(label)) << out;
+  return line.substr(std::min(label.size(), line.size()));
+}
+
+double value_of(const std::string& scores, const std::string& name) {
+  std::smatch match;
+  const bool found = std::regex_search(scores, match, std::regex(name + "=([-0-9.einfa]+)"));
+  EXPECT_TRUE(found) << scores;
+  return found ? std::stod(match[1]) : std::nan("");
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+class TextGenerationTest : public testing::Test {
+ protected:
+  TextGenerationTest() { spill(folder / "text", text); }
+
+  /// The arguments of a small training; later ones replace earlier ones.
+  Words training(const std::string& out, const Words& more = {}) const {
+    std::map<std::string, std::string> options{{"--corpus", folder / "text"},
+                                               {"--out", folder / out},
+                                               {"--hidden", "24"},
+                                               {"--embedding", "8"},
+                                               {"--batch", "4"},
+                                               {"--seq-len", "12"},
+                                               {"--steps", "25"},
+                                               {"--threads", "1"}};
+    for (std::size_t i = 0; i + 1 < more.size(); i += 2) options[more[i]] = more[i + 1];
+    Words words{"train"};
+    for (const auto& [name, value] : options) {
+      if (!value.empty()) words = words + Words{name, value};
+    }
+    return words;
+  }
+
+  Ended train(const std::string& out, const Words& more = {}) const {
+    Ended ended = run(command(training(out, more)));
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    return ended;
+  }
+
+  /// Runs it, expects a plain error message with this in it, and no other output.
+  void expect_error(const Words& arguments, const std::string& part, int status = 1) const {
+    const Ended ended = run(command(arguments));
+    SCOPED_TRACE(part);
+    EXPECT_EQ(ended.signal, 0);
+    EXPECT_EQ(ended.status, status) << ended.err;
+    EXPECT_TRUE(contains(ended.err, part)) << ended.err;
+    EXPECT_EQ(ended.out, "");
+  }
+
+  std::string generate(const Words& more) const {
+    const Ended ended = run(command(Words{"generate", folder / "model"} + more));
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    return ended.out;
+  }
+
+  xgrad::testing::TemporaryFolder folder;
+  const std::string text = sample_text(400);
+};
+
+TEST_F(TextGenerationTest, TrainEndsWithTheValidationOfTheRestOfTheText) {
+  const Ended ended = train("model", {"--validation-fraction", "0.23"});
+  const std::string scores = last_line(ended.out, "validation: ");
+  EXPECT_TRUE(std::regex_match(
+      scores,
+      std::regex(R"(nats=\d+\.\d{4} bits=\d+\.\d{4} perplexity=\d+\.\d{3} characters=\d+)")))
+      << scores;
+  const double nats = value_of(scores, "nats");
+  EXPECT_NEAR(value_of(scores, "bits"), nats / std::log(2.0), 1e-4);
+  EXPECT_NEAR(value_of(scores, "perplexity"), std::exp(nats), 1e-2);
+
+  // The split counts code points, and the first one of the rest is not predicted.
+  const auto n = static_cast<double>(code_points(text));
+  const auto begin = static_cast<std::size_t>(std::floor(n * (1 - 0.23)));
+  const std::string rest = text.substr(byte_of(text, begin));
+  EXPECT_EQ(value_of(scores, "characters"), static_cast<double>(code_points(rest) - 1));
+  spill(folder / "rest", rest);
+  const Ended evaluated = run(command({"evaluate", folder / "model", folder / "rest"}));
+  EXPECT_EQ(last_line(evaluated.out, "evaluation: "), scores);
+}
+
+TEST_F(TextGenerationTest, EveryCellLearns) {
+  // Only the place in a sequence of six tells what follows "a".
+  std::string cycle;
+  for (int i = 0; i < 200; ++i) cycle += "abacad";
+  spill(folder / "cycle", cycle);
+  for (const Words& cell : {Words{"--cell", "lstm"}, Words{"--cell", "gru", "--layers", "2"},
+                            Words{"--cell", "rnn", "--embedding", "0", "--dropout", "0"}}) {
+    SCOPED_TRACE(cell[1]);
+    const Ended ended = train(
+        "model", Words{"--corpus", folder / "cycle", "--steps", "250", "--lr", "0.02"} + cell);
+    EXPECT_LT(value_of(last_line(ended.out, "validation: "), "nats"), 0.05);
+    EXPECT_EQ(generate({"--prompt", "abacad", "--length", "13", "--temperature", "0"}),
+              "abacadabacadabacada\n");
+  }
+}
+
+TEST_F(TextGenerationTest, SameOptionsGiveTheSameFileForAnyNumberOfThreads) {
+  train("a", {"--layers", "2"});
+  train("b", {"--layers", "2"});
+  train("c", {"--layers", "2", "--threads", "3"});
+  train("other", {"--layers", "2", "--seed", "2"});
+  EXPECT_EQ(slurp(folder / "a"), slurp(folder / "b"));
+  EXPECT_EQ(slurp(folder / "a"), slurp(folder / "c"));
+  EXPECT_NE(slurp(folder / "a"), slurp(folder / "other"));
+}
+
+TEST_F(TextGenerationTest, EpochsAndMinutesNameTheirSteps) {
+  const auto characters =
+      static_cast<std::int64_t>(std::floor(0.9 * static_cast<double>(code_points(text))));
+  const Ended epochs = train("epochs", {"--steps", "", "--epochs", "2"});
+  EXPECT_TRUE(
+      contains(epochs.err, "--steps " + std::to_string(2 * ((characters - 1) / (4 * 12))) + "\n"))
+      << epochs.err;
+
+  const Ended minutes = train("minutes", {"--steps", "", "--minutes", "0.02"});
+  std::smatch match;
+  ASSERT_TRUE(std::regex_search(minutes.err, match, std::regex("--steps (\\d+)")));
+  const Ended steps = train("steps", {"--steps", match[1]});
+  EXPECT_EQ(minutes.out.substr(minutes.out.find("training: ")),
+            steps.out.substr(steps.out.find("training: ")));
+}
+
+// Long enough to be interrupted, with all that has a state: dropout, layers, several epochs, and
+// validations on the way.
+const Words eventful{"--layers", "2", "--dropout", "0.3", "--steps", "700", "--validation-fraction",
+                     "0.01"};
+
+TEST_F(TextGenerationTest, InterruptedAndResumedGivesTheSameBits) {
+  train("whole", eventful);
+  const Words resume{"train", "--resume", folder / "model", "--save-seconds", "0"};
+  Words next = training("model", eventful + Words{"--save-seconds", "0"});
+  int interruptions = 0;
+  std::mt19937 random(7);
+  for (bool finished = false; !finished; next = resume) {
+    ASSERT_LT(interruptions, 500);
+    const bool there = fs::exists(folder / "model");
+    const auto before = there ? fs::last_write_time(folder / "model") : fs::file_time_type();
+    Process process(command(next));
+    // Once it has saved anew, it is stopped after some steps more, by Ctrl-C or the hard way.
+    process.wait_until([&] {
+      return fs::exists(folder / "model") && fs::last_write_time(folder / "model") != before;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 200));
+    const bool hard = random() % 2 == 0;
+    process.send(hard ? SIGKILL : SIGINT);
+    const Ended ended = process.wait();
+    finished = ended.status == 0;
+    if (finished) break;
+    ++interruptions;
+    if (hard) {
+      EXPECT_EQ(ended.signal, SIGKILL);
+    } else if (ended.signal != SIGINT) {  // as it is when Ctrl-C comes before there is a training
+      EXPECT_EQ(ended.status, 130) << ended.err;
+      EXPECT_TRUE(contains(ended.err, "train --resume " + folder / "model")) << ended.err;
+    }
+    // Whenever that was, maybe in the middle of saving: there is a whole model.
+    const Ended evaluated = run(command({"evaluate", folder / "model", folder / "text"}));
+    ASSERT_EQ(evaluated.status, 0) << evaluated.err;
+  }
+  EXPECT_GT(interruptions, 1);
+  EXPECT_TRUE(slurp(folder / "model") == slurp(folder / "whole"));
+}
+
+TEST_F(TextGenerationTest, ResumingWithTheSameArgumentsGoesOn) {
+  train("whole", {"--steps", "2000"});
+  const Words arguments = training("model", {"--steps", "2000"});
+  Process process(command(arguments));
+  process.wait_until([&] { return fs::exists(folder / "model"); });
+  process.send(SIGINT);
+  ASSERT_EQ(process.wait().status, 130);
+  const Ended ended = run(command(arguments + Words{"--resume", folder / "model"}));
+  EXPECT_TRUE(contains(ended.err, "going on after step ")) << ended.err;
+  EXPECT_TRUE(slurp(folder / "model") == slurp(folder / "whole"));
+}
+
+TEST_F(TextGenerationTest, ResumingSaysWhenANewScheduleStarts) {
+  const std::string first = last_line(train("model").out, "validation: ");
+  const Ended again = train("model", {"--resume", folder / "model", "--steps", "200"});
+  EXPECT_TRUE(contains(again.err, "a new schedule starts, since its training is finished"))
+      << again.err;
+  EXPECT_LT(value_of(last_line(again.out, "validation: "), "nats"), value_of(first, "nats"));
+
+  Process process(command(training("model", {"--steps", "2000"})));
+  const auto before = fs::last_write_time(folder / "model");
+  process.wait_until([&] { return fs::last_write_time(folder / "model") != before; });
+  process.send(SIGINT);
+  ASSERT_EQ(process.wait().status, 130);
+  const auto new_schedule = [&](const Words& more) {
+    return train("copy", Words{"--resume", folder / "model"} + more).err;
+  };
+  EXPECT_TRUE(contains(new_schedule({"--steps", "3"}), "since the length was another"));
+  EXPECT_TRUE(
+      contains(new_schedule({"--steps", "2000", "--lr", "0.001"}), "since --lr was 0.005 before"));
+  spill(folder / "second", sample_text(400, 2));
+  EXPECT_TRUE(contains(new_schedule({"--steps", "2000", "--corpus", folder / "second"}),
+                       "since the text of the corpus is another"));
+}
+
+TEST_F(TextGenerationTest, KeepsTheBestValidatedWeights) {
+  // Random letters: whatever is learned of them by heart makes the validation worse.
+  std::mt19937 random(3);
+  std::string letters;
+  for (int i = 0; i < 1200; ++i) letters += static_cast<char>('a' + random() % 16);
+  spill(folder / "letters", letters);
+  const Words arguments{"--corpus", folder / "letters", "--steps", "600",      "--lr",
+                        "0.02",     "--dropout",        "0",       "--hidden", "64"};
+  const Ended ended = train("model", arguments);
+  EXPECT_TRUE(contains(ended.out, "The last weights validated worse")) << ended.out;
+  const std::string scores = last_line(ended.out, "validation: ");
+  EXPECT_TRUE(contains(ended.err, scores)) << ended.err;  // one of those on the way
+  const auto begin = static_cast<std::size_t>(std::floor(1200 * 0.9));
+  spill(folder / "rest", letters.substr(begin));
+  const Ended evaluated = run(command({"evaluate", folder / "model", folder / "rest"}));
+  EXPECT_EQ(last_line(evaluated.out, "evaluation: "), scores);
+}
+
+TEST_F(TextGenerationTest, ALossThatIsNotANumberStopsAndKeepsTheModel) {
+  const Ended ended = run(command(training("model", {"--lr", "1e38", "--clip", "0"})));
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_TRUE(std::regex_search(
+      ended.err, std::regex("the loss is no longer a finite number at step \\d+ of 25; .*model "
+                            "holds the model after step 0")))
+      << ended.err;
+  EXPECT_EQ(generate({"--prompt", "the", "--length", "5", "--temperature", "1"}).substr(0, 3),
+            "the");
+}
+
+TEST_F(TextGenerationTest, GenerateWritesPromptAndLength) {
+  train("model");
+  const std::string prompt = "\u4e2d\u6587 tape";
+  const std::string out = generate({"--prompt", prompt, "--length", "40", "--temperature", "2"});
+  EXPECT_TRUE(out.starts_with(prompt));
+  EXPECT_EQ(code_points(out), 7U + 40U + 1U);
+  EXPECT_EQ(generate({"--length", "0", "--prompt", prompt}), prompt + "\n");
+  EXPECT_EQ(code_points(generate({"--length", "30"})), 31U);
+}
+
+TEST_F(TextGenerationTest, GenerateSamplesAsAsked) {
+  train("model", {"--steps", "300"});
+  const Words hot{"--length", "60", "--temperature", "1.5"};
+  EXPECT_EQ(generate(hot + Words{"--seed", "5"}), generate(hot + Words{"--seed", "5"}));
+  EXPECT_NE(generate(hot + Words{"--seed", "5"}), generate(hot + Words{"--seed", "6"}));
+  const std::string likeliest = generate({"--length", "60", "--temperature", "0"});
+  EXPECT_EQ(generate(hot + Words{"--top-k", "1"}), likeliest);
+  EXPECT_EQ(generate(hot + Words{"--top-p", "0"}), likeliest);
+  EXPECT_EQ(generate({"--length", "60", "--temperature", "0.001"}), likeliest);
+  EXPECT_NE(generate(hot), likeliest);
+  EXPECT_EQ(generate(hot + Words{"--top-k", "1000", "--top-p", "1"}), generate(hot));
+  // Hot enough, any character comes; of the three likeliest there are never more than three.
+  const auto letters = [](std::string out) {
+    std::sort(out.begin(), out.end());
+    return std::unique(out.begin(), out.end()) - out.begin();
+  };
+  const Words first{"--length", "1", "--temperature", "1e9", "--prompt", "the"};
+  std::string all, three;
+  for (int seed = 0; seed < 40; ++seed) {
+    const Words seeded = first + Words{"--seed", std::to_string(seed)};
+    all += generate(seeded).substr(3);
+    three += generate(seeded + Words{"--top-k", "3"}).substr(3);
+  }
+  EXPECT_GT(letters(all), 8);
+  EXPECT_LE(letters(three), 4 + 6);  // with the line break; a character may have four bytes
+}
+
+TEST_F(TextGenerationTest, BadCorporaAreNamed) {
+  spill(folder / "empty", "");
+  expect_error(training("m", {"--corpus", folder / "empty"}), "the corpus is empty");
+  expect_error(training("m", {"--corpus", folder / "none"}), folder / "none: cannot read");
+  expect_error(training("m", {"--corpus", folder.path().string()}), "cannot read the file");
+  spill(folder / "short", sample_text(10));
+  expect_error(training("m", {"--corpus", folder / "short"}),
+               "one window takes batch * seq-len + 1 = 49");
+  spill(folder / "one", "a");
+  expect_error(training("m", {"--corpus", folder / "one"}), "each part needs at least 2");
+  EXPECT_FALSE(fs::exists(folder / "m"));
+}
+
+TEST_F(TextGenerationTest, InvalidUtf8IsRefusedWithItsOffset) {
+  const std::string before = "na\u00efve \u4e2d\U0001f600";  // 14 bytes
+  for (const std::string& bytes :
+       {std::string("\x80"), std::string("\xc0\xaf"), std::string("\xc1\x81"),
+        std::string("\xe0\x80\xaf"), std::string("\xed\xa0\x80"), std::string("\xf0\x8f\xbf\xbf"),
+        std::string("\xf4\x90\x80\x80"), std::string("\xf5\x80\x80\x80"), std::string("\xff"),
+        std::string("\xe4\xb8"), std::string("\xe4\xb8z"), std::string("\xc3")}) {
+    spill(folder / "bad", before + bytes);
+    expect_error(training("m", {"--corpus", folder / "bad"}),
+                 folder / "bad: invalid UTF-8 at byte offset 14");
+  }
+  train("model");
+  expect_error({"evaluate", folder / "model", folder / "bad"}, "invalid UTF-8 at byte offset 14");
+  expect_error({"generate", folder / "model", "--prompt", "ab\xff"},
+               "--prompt: invalid UTF-8 at byte offset 2");
+}
+
+TEST_F(TextGenerationTest, AcceptsTheWholeRangeOfUtf8) {
+  const std::string all = "\x01\x7f\u0080\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff";
+  std::string many = text;
+  for (int i = 0; i < 5; ++i) many += all;
+  spill(folder / "all", many);
+  train("model", {"--corpus", folder / "all"});
+  EXPECT_EQ(generate({"--prompt", all, "--length", "0"}), all + "\n");
+}
+
+TEST_F(TextGenerationTest, UnknownCharactersAreNamed) {
+  train("model");
+  expect_error({"generate", folder / "model", "--prompt", "the \u00df"},
+               "--prompt: character '\u00df' (U+00DF) at position 5 does not occur");
+  spill(folder / "tab", "the\ttape");
+  expect_error({"evaluate", folder / "model", folder / "tab"},
+               "tab: character U+0009 at position 4 does not occur");
+  spill(folder / "single", "t");
+  expect_error({"evaluate", folder / "model", folder / "single"}, "at least 2 characters");
+}
+
+TEST_F(TextGenerationTest, DamagedAndForeignModelsAreNamed) {
+  train("model");
+  const std::string bytes = slurp(folder / "model");
+  const auto expect_all = [&](const std::string& part) {
+    expect_error({"generate", folder / "m"}, part);
+    expect_error({"evaluate", folder / "m", folder / "text"}, part);
+    expect_error({"train", "--resume", folder / "m"}, part);
+  };
+  expect_all("m: cannot open: No such file");
+  spill(folder / "m", "");
+  expect_all("m: not a safetensors file");
+  spill(folder / "m", text);
+  expect_all("m: not a safetensors file");
+  spill(folder / "m", bytes.substr(0, bytes.size() / 2));
+  expect_all(folder / "m");
+  xgrad::nn::SafetensorsFile foreign;
+  foreign.tensors["x"] = xgrad::Tensor::zeros({2});
+  xgrad::nn::write_safetensors(folder / "m", foreign);
+  expect_all("m: a safetensors file, but not one of this program");
+
+  const auto file = xgrad::nn::read_safetensors(folder / "model");
+  const auto expect_damaged = [&](const auto& damage, const std::string& part) {
+    auto copy = file;
+    damage(copy);
+    xgrad::nn::write_safetensors(folder / "m", copy);
+    expect_all(part);
+  };
+  expect_damaged([](auto& f) { f.metadata.erase("hidden"); }, "damaged: there is no 'hidden'");
+  expect_damaged([](auto& f) { f.metadata["hidden"] = "-3"; }, "damaged: 'hidden' is '-3'");
+  expect_damaged([](auto& f) { f.metadata["hidden"] = "16384"; }, "damaged: the tensors");
+  expect_damaged([](auto& f) { f.metadata["layers"] = "2"; }, "damaged: the tensors");
+  expect_damaged([](auto& f) { f.metadata["cell"] = "gru"; }, "damaged: the tensors");
+  expect_damaged([](auto& f) { f.metadata["cell"] = "cnn"; }, "damaged: 'cell' is 'cnn'");
+  expect_damaged([](auto& f) { f.metadata["embedding"] = "9"; }, "damaged: tensor embedding is");
+  expect_damaged([](auto& f) { f.metadata["vocabulary"] = "abc"; }, "damaged: the tensors");
+  expect_damaged([](auto& f) { f.tensors.erase("model.head.b"); },
+                 "damaged: there is no tensor head.b");
+  expect_damaged([](auto& f) { f.tensors["model.more"] = xgrad::Tensor::zeros({1}); },
+                 "damaged: it has 7 tensors for the model's 6");
+}
+
+TEST_F(TextGenerationTest, DamagedTrainingStateIsNamedAndStillGenerates) {
+  Process process(command(training("model", {"--steps", "3000", "--save-seconds", "0"})));
+  process.wait_until([&] { return fs::exists(folder / "model"); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  process.send(SIGINT);
+  ASSERT_EQ(process.wait().status, 130);
+  const auto file = xgrad::nn::read_safetensors(folder / "model");
+  const auto expect_damaged = [&](const auto& damage, const std::string& part) {
+    auto copy = file;
+    damage(copy);
+    xgrad::nn::write_safetensors(folder / "m", copy);
+    expect_error({"train", "--resume", folder / "m"}, part);
+    EXPECT_EQ(run(command({"generate", folder / "m"})).status, 0);
+  };
+  expect_damaged([](auto& f) { f.tensors.erase("training.optimizer.0.m"); }, "m: damaged: Adam");
+  expect_damaged([](auto& f) { f.tensors.erase("training.state.0"); },
+                 "m: damaged: there is no carried state 0");
+  expect_damaged(
+      [](auto& f) {
+        f.tensors["training.state.1"] = xgrad::Tensor::zeros({3, 24});
+      },
+      "m: damaged: the carried state does not fit");
+  expect_damaged([](auto& f) { f.metadata["training.generator"] = "x"; }, "m: damaged: random");
+  expect_damaged([](auto& f) { f.metadata["training.done"] = "x"; },
+                 "m: damaged: 'training.done' is 'x'");
+  expect_damaged([](auto& f) { f.metadata["training.done"] = "3001"; }, "m: damaged: ");
+}
+
+TEST_F(TextGenerationTest, TheShapeOfAModelCannotChange) {
+  train("model");
+  expect_error({"train", "--resume", folder / "model", "--hidden", "32"},
+               "--hidden 32: " + folder / "model was made with 24");
+}
+
+TEST_F(TextGenerationTest, ModelsThatCannotBeWrittenAreNamed) {
+  expect_error(training("none/model"), "none/model: cannot create a file in this folder");
+}
+
+TEST_F(TextGenerationTest, BadArgumentsAreExplained) {
+  const auto expect_usage = [&](const Words& arguments, const std::string& part) {
+    const Ended ended = run(command(arguments));
+    SCOPED_TRACE(part);
+    EXPECT_GT(ended.status, 0);
+    EXPECT_TRUE(contains(ended.err, part)) << ended.err;
+    EXPECT_EQ(ended.out, "");
+    EXPECT_FALSE(fs::exists(folder / "m"));
+  };
+  for (const Words& bad :
+       {Words{"--hidden", "0"}, Words{"--hidden", "1.5"}, Words{"--layers", "0"},
+        Words{"--embedding", "-1"}, Words{"--seq-len", "0"}, Words{"--batch", "0"},
+        Words{"--lr", "-1"}, Words{"--lr", "nan"}, Words{"--lr", "fast"}, Words{"--dropout", "1"},
+        Words{"--clip", "-1"}, Words{"--cell", "cnn"}, Words{"--validation-fraction", "0"},
+        Words{"--validation-fraction", "1"}, Words{"--seed", "-1"}, Words{"--threads", "0"},
+        Words{"--steps", "0"}}) {
+    expect_usage(training("m", bad), bad[0]);
+  }
+  for (const Words& bad : {Words{"--minutes", "0"}, Words{"--epochs", "0"}}) {
+    expect_usage(training("m", Words{"--steps", ""} + bad), bad[0]);
+  }
+  expect_usage(training("m", {"--epochs", "1"}), "excludes");
+  expect_usage({"train"}, "--corpus (or --resume)");
+  expect_usage({"train", "--unknown", "1"}, "--");
+  expect_usage({"walk"}, "walk");
+  expect_usage({"generate"}, "MODEL");
+  expect_usage({"evaluate", "model"}, "FILE");
+  for (const Words& bad : {Words{"--temperature", "-1"}, Words{"--top-p", "1.1"},
+                           Words{"--top-k", "-1"}, Words{"--length", "-1"}}) {
+    expect_usage(Words{"generate", "model"} + bad, bad[0]);
+  }
+}
+
+TEST_F(TextGenerationTest, HelpEverywhere) {
+  for (const Words& of : {Words{}, Words{"train"}, Words{"generate"}, Words{"evaluate"}}) {
+    const Ended ended = run(command(of + Words{"--help"}));
+    EXPECT_EQ(ended.status, 0);
+    EXPECT_EQ(ended.err, "");
+    EXPECT_TRUE(contains(ended.out, "Usage: text_generation")) << ended.out;
+  }
+}
+
+TEST_F(TextGenerationTest, WithoutArgumentsItShowsWhatItDoes) {
+  if (!std::getenv("XGRAD_THOROUGH")) GTEST_SKIP() << "takes 90 seconds; tests/run --thorough";
+  const auto start = std::chrono::steady_clock::now();
+  const Ended ended = run({program});
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  EXPECT_LT(seconds.count(), 100);
+  EXPECT_TRUE(contains(ended.err, " bits/char "));
+  EXPECT_LT(value_of(ended.out.substr(ended.out.find("validation: ")), "nats"), 2.0);
+  EXPECT_GT(ended.out.size(), 1000U);
+  std::smatch match;
+  ASSERT_TRUE(std::regex_search(ended.out, match, std::regex("The model is (\\S+)\\.")));
+  EXPECT_TRUE(fs::exists(match[1].str()));
+  EXPECT_EQ(run({program, "generate", match[1], "--length", "5"}).status, 0);
+}
+
+}  // namespace
