@@ -332,8 +332,9 @@ History fit(Module& module, const Call& call, const Tensor& x, const Tensor& y,
   if (options.validation.x) {
     validation.emplace("fit: validation", *options.validation.x, *options.validation.y);
   } else if (options.validation_split > 0) {
-    const auto kept = static_cast<Index>(
-        std::floor(static_cast<double>(data.count) * (1 - options.validation_split)));
+    const Index kept =
+        data.count -
+        static_cast<Index>(std::lround(static_cast<double>(data.count) * options.validation_split));
     if (kept == 0 || kept == data.count) {
       throw Error("fit: a validation_split of " + std::to_string(options.validation_split) +
                   " leaves nothing on one side of " + std::to_string(data.count) + " samples");

@@ -108,11 +108,11 @@ struct FitOptions {
   Loss loss = mse;
   OptimizerChoice optimizer = optim::AdamOptions{};  ///< starts anew with each `fit`
   double clip_norm = 0;                              ///< see `optim::clip_norm`; 0: not at all
-  Validation validation;        ///< data to measure by after each epoch, for example {xv, yv}
+  Validation validation = {};   ///< data to measure by after each epoch, for example {xv, yv}
   double validation_split = 0;  ///< or this last part of x and y, which is then not trained on
   Index patience = 0;           ///< ends after so many epochs without a new best one; 0: never
   bool restore_best = false;    ///< returns to the parameters of the best epoch
-  Callback callback;            ///< for example nn::ProgressBar{std::cerr}
+  Callback callback = {};       ///< for example nn::ProgressBar{std::cerr}
 };
 
 /// What `fit` has done, by epoch.

@@ -124,7 +124,7 @@ void draw(const std::filesystem::path& path, const Series& series, const Forecas
   const double split = drawing.x(static_cast<double>(test) - 0.5);
   drawing.line(split, top, split, height - bottom, "stroke=\"#777777\" stroke-dasharray=\"4\"");
   drawing.text(left, height - bottom + 18, "start", series.times[first]);
-  drawing.text(split, height - bottom + 18, "middle", series.times[test], grey);
+  drawing.text(split - 6, top - 4, "end", "test from " + series.times[test], grey);
   drawing.text(width - right, height - bottom + 18, "end", series.times[count - 1]);
   drawing.curve(first, &series.values[first], count - first, blue);
   drawing.curve(test, forecast.values.data(), forecast.values.size(), red);

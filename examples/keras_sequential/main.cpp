@@ -6,6 +6,7 @@
 
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/random.hpp>
+#include <xgrad/core/threads.hpp>
 #include <xgrad/nn/fit.hpp>
 #include <xgrad/nn/progress_bar.hpp>
 #include <xgrad/nn/sequential.hpp>
@@ -24,7 +25,7 @@ struct Options {
   std::string csv, column, svg = "forecast.svg";
   bool ignore_times = false;
   std::size_t lags = 12, test = 0, season = 12;
-  Index epochs = 300;
+  Index epochs = 100;
   std::uint64_t seed = 0;
 };
 
@@ -71,6 +72,7 @@ void run(const Options& options) {
   std::cout << series.name << ": " << values.size() << " values, the last " << test
             << " for the test" << (windowing.logarithmic() ? "; logarithmic scale" : "") << "\n\n";
 
+  set_threads(1);  // the model is small: several threads would only wait for each other
   seed(options.seed);
   const Tensor results =
       train_and_predict(windowing.windows(values, options.lags, validation_begin),
@@ -97,6 +99,7 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Forecasts a series one step ahead with LSTM(50), LSTM(20), Dense(1), and compares the\n"
       "error with that of simple forecasts. Without --csv the series is a noisy oscillator.");
+  app.option_defaults()->take_last();
   auto* csv = app.add_option("--csv", options.csv, "a file of comma-separated values");
   app.add_option("--column", options.column, "the column to forecast")->needs(csv);
   app.add_flag("--ignore-times", options.ignore_times,

@@ -1,0 +1,197 @@
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/core/tape.hpp>
+#include <xgrad/nn/dropout.hpp>
+#include <xgrad/nn/linear.hpp>
+#include <xgrad/nn/lstm.hpp>
+#include <xgrad/nn/module.hpp>
+#include <xgrad/ops/loss.hpp>
+
+namespace {
+
+using namespace xgrad;
+
+std::vector<std::string> names(const nn::Module& module) {
+  std::vector<std::string> result;
+  for (const nn::NamedParameter& parameter : module.named_parameters()) {
+    result.push_back(parameter.name);
+  }
+  return result;
+}
+
+struct Net : nn::Module {
+  Net()
+      : scale(param("scale", Tensor({}, {2.0}))),
+        dropout(child("dropout", nn::Dropout(0.5))),
+        first(child("first", nn::Linear(3, 4))),
+        second(child("second", nn::Linear(4, 2, {.bias = false}))) {}
+  Var operator()(const Var& x) const { return scale * second(dropout(first(x))); }
+
+  Var scale;
+  nn::Dropout dropout;
+  nn::Linear first, second;
+};
+
+/// Two layers with the same weights.
+struct Tied : nn::Module {
+  Tied() : a(child("a", nn::Linear(3, 3))), b(child("b", a)), alias(param("alias", a.W)) {}
+  Var operator()(const Var& x) const { return b(a(x)); }
+
+  nn::Linear a, b;
+  Var alias;
+};
+
+std::string error(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(Module, NamesParametersInTheOrderOfDeclaration) {
+  const Net net;
+  EXPECT_EQ(names(net), (std::vector<std::string>{"scale", "first.W", "first.b", "second.W"}));
+  EXPECT_EQ(net.parameter_count(), 1 + 12 + 4 + 8);
+  ASSERT_EQ(net.parameters().size(), 4U);
+  EXPECT_TRUE(net.parameters()[1].is(net.first.W));
+  EXPECT_EQ(names(nn::LSTM(2, 3, {.layers = 2, .bidirectional = true}))[3], "layer0_reverse.Wx");
+}
+
+TEST(Module, NamesTiedWeightsOnce) {
+  const Tied tied;
+  EXPECT_EQ(names(tied), (std::vector<std::string>{"a.W", "a.b"}));
+  EXPECT_EQ(tied.parameter_count(), 12);
+  EXPECT_TRUE(tied.alias.is(tied.b.W));
+}
+
+TEST(Module, RefusesASecondParameterOfOneNameAndWhatIsNoParameter) {
+  struct Twice : nn::Module {
+    Twice() {
+      param("w", Tensor::zeros({1}));
+      param("w", Tensor::zeros({1}));
+    }
+  };
+  EXPECT_EQ(error([] { Twice(); }), "module: there are two parameters named 'w'");
+  struct Constant : nn::Module {
+    Constant() { param("w", Var(Tensor::zeros({1}))); }
+  };
+  EXPECT_EQ(error([] { Constant(); }), "module: 'w' must be a parameter");
+}
+
+TEST(Module, ACopySharesParametersAndMode) {
+  Net net;
+  const Net copy = net;
+  net.scale.assign(Tensor({}, {3.0}));
+  EXPECT_EQ(copy.scale.item(), 3.0);
+  EXPECT_TRUE(copy.parameters()[1].is(net.first.W));
+  net.eval();
+  EXPECT_FALSE(copy.dropout.training());
+}
+
+TEST(Module, ACloneSharesNothing) {
+  Net net;
+  net.first.b.set_trainable(false);
+  net.first.W.add_grad(Tensor::full({3, 4}, 1));
+  Net copy = clone(net);
+  EXPECT_EQ(names(copy), names(net));
+  for (std::size_t i = 0; i < net.parameters().size(); ++i) {
+    EXPECT_FALSE(copy.parameters()[i].is(net.parameters()[i]));
+    EXPECT_EQ(copy.parameters()[i].tensor().to_vector(), net.parameters()[i].tensor().to_vector());
+  }
+  // What the clone computes with is what it lists.
+  EXPECT_TRUE(copy.first.W.is(copy.parameters()[1]));
+  EXPECT_FALSE(copy.first.b.trainable());
+  EXPECT_FALSE(copy.first.W.has_grad());
+  net.scale.assign(Tensor({}, {3.0}));
+  EXPECT_EQ(copy.scale.item(), 2.0);
+  net.eval();
+  EXPECT_TRUE(copy.dropout.training());
+  copy.eval();
+  copy.train();
+  EXPECT_FALSE(net.dropout.training());
+}
+
+TEST(Module, ACloneOfTiedWeightsIsTied) {
+  const Tied tied;
+  const Tied copy = clone(tied);
+  EXPECT_EQ(copy.named_parameters().size(), 2U);
+  EXPECT_TRUE(copy.a.W.is(copy.b.W));
+  EXPECT_TRUE(copy.a.W.is(copy.alias));
+  EXPECT_FALSE(copy.a.W.is(tied.a.W));
+}
+
+TEST(Module, TheGradientsOfTiedWeightsAddUp) {
+  const Tied tied;
+  const Var x = Tensor({1, 3}, {1, -2, 0.5});
+  const auto gradient = [&](const nn::Linear& first, const nn::Linear& second) {
+    Tape tape;
+    tape.backward(mse(second(first(x)), Var(Tensor::zeros({1, 3}))));
+    std::vector<double> result = first.W.grad().to_vector();
+    for (const Var& p : {first.W, first.b, second.W, second.b}) p.clear_grad();
+    return result;
+  };
+  const nn::Linear a = clone(tied.a);
+  const nn::Linear b = clone(tied.a);
+  const std::vector<double> of_both = gradient(tied.a, tied.b);
+  Tape tape;
+  tape.backward(mse(b(a(x)), Var(Tensor::zeros({1, 3}))));
+  for (std::size_t i = 0; i < of_both.size(); ++i) {
+    EXPECT_NEAR(of_both[i], a.W.grad().to_vector()[i] + b.W.grad().to_vector()[i], 1e-6);
+  }
+}
+
+TEST(Module, FreezingExcludesFromTraining) {
+  Net net;
+  net.first.freeze();
+  const Var x = Tensor::full({2, 3}, 1);
+  {
+    Tape tape;
+    tape.backward(mse(net(x), Var(Tensor::zeros({2, 2}))));
+  }
+  EXPECT_FALSE(net.first.W.has_grad());
+  EXPECT_FALSE(net.first.b.has_grad());
+  EXPECT_TRUE(net.second.W.has_grad());
+  net.freeze();
+  for (const Var& p : net.parameters()) EXPECT_FALSE(p.trainable());
+  net.freeze(false);
+  for (const Var& p : net.parameters()) EXPECT_TRUE(p.trainable());
+}
+
+TEST(Module, ConvertsAllParameters) {
+  Net net;
+  EXPECT_EQ(net.dtype(), DType::float32);
+  const std::vector<double> before = net.first.W.tensor().to_vector();
+  net.to(DType::float64);
+  EXPECT_EQ(net.dtype(), DType::float64);
+  for (const Var& p : net.parameters()) EXPECT_EQ(p.dtype(), DType::float64);
+  EXPECT_EQ(net.first.W.tensor().to_vector(), before);
+  EXPECT_EQ(net(Tensor::zeros({1, 3}, DType::float64)).dtype(), DType::float64);
+  EXPECT_EQ(nn::Dropout(0.5).dtype(), DType::float32);
+}
+
+TEST(Module, TheModeReachesTheChildren) {
+  Net net;
+  EXPECT_TRUE(net.training());
+  net.eval();
+  EXPECT_FALSE(net.training());
+  EXPECT_FALSE(net.dropout.training());
+  net.train();
+  EXPECT_TRUE(net.dropout.training());
+  net.dropout.eval();  // a child alone
+  EXPECT_TRUE(net.training());
+}
+
+TEST(Module, DropoutActsInTrainingModeOnly) {
+  Net net;
+  const Var x = Tensor::full({8, 3}, 1);
+  EXPECT_NE(net(x).tensor().to_vector(), net(x).tensor().to_vector());
+  net.eval();
+  EXPECT_EQ(net(x).tensor().to_vector(), net(x).tensor().to_vector());
+}
+
+}  // namespace
