@@ -1,5 +1,6 @@
 #include "language_model.hpp"
 
+#include <xgrad/core/array.hpp>
 #include <xgrad/core/random.hpp>
 
 namespace text_generation {
@@ -9,19 +10,9 @@ using xgrad::Tensor;
 using xgrad::Var;
 namespace nn = xgrad::nn;
 
-namespace {
-
-Tensor identity(Index n) {
-  Tensor matrix = Tensor::zeros({n, n});
-  for (Index i = 0; i < n; ++i) matrix.mutable_data<float>()[i * n + i] = 1;
-  return matrix;
-}
-
-}  // namespace
-
 LanguageModel::LanguageModel(std::size_t vocabulary, const Settings& settings)
     : table_(settings.embedding == 0
-                 ? Var(identity(static_cast<Index>(vocabulary)))
+                 ? Var(Tensor(xt::eye<float>(vocabulary)))
                  : param("embedding",
                          xgrad::default_generator().normal(
                              {static_cast<Index>(vocabulary), settings.embedding}, 0, 1))),

@@ -44,7 +44,7 @@ void add_train(CLI::App& app, TrainOptions& options) {
   command
       .add_option("--corpus", options.corpus,
                   "UTF-8 text files, one or several; with --resume those of before if left out")
-      ->type_name("FILE...");
+      ->type_name("FILE");
   command
       .add_option("--out", options.out,
                   "The model file [model.safetensors; with --resume that file]")

@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include <xgrad/core/array.hpp>
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/random.hpp>
 #include <xgrad/core/threads.hpp>
@@ -36,11 +37,7 @@ double seconds_since(Clock::time_point start) {
 
 Tensors copies(const Tensors& tensors) {
   Tensors result;
-  for (const auto& [name, tensor] : tensors) {
-    Tensor copy = Tensor::uninitialized(tensor.shape(), tensor.dtype());
-    xgrad::detail::copy_elements(tensor, copy);
-    result[name] = copy;
-  }
+  for (const auto& [name, tensor] : tensors) result[name] = Tensor(tensor.value<float>());
   return result;
 }
 
