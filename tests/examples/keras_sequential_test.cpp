@@ -44,6 +44,7 @@ class KerasSequential : public testing::Test {
   }
   /// The message on the error stream; the program must have refused.
   std::string refusal(const std::string& content, const Words& arguments = {}) const {
+    fs::remove(svg());
     const Ended ended = run_on(content, arguments);
     EXPECT_EQ(ended.status, 1) << ended.out << ended.err;
     EXPECT_FALSE(fs::exists(svg()));
@@ -58,11 +59,18 @@ class KerasSequential : public testing::Test {
   xgrad::testing::TemporaryFolder folder_;
 };
 
+/// A row of a file: "time",value
+std::string row(const std::string& time, const std::string& value, const std::string& end = "\n") {
+  std::string text(1, '"');
+  text.append(time).append("\",").append(value).append(end);
+  return text;
+}
+
 /// Months and sales; `skip` leaves out a row, `end` ends the lines.
 std::string table(int rows, int skip = -1, const std::string& end = "\n") {
   std::string text = "\"Month\",\"Sales\"" + end;
   for (int i = 0; i < rows; ++i) {
-    if (i != skip) text += "\"" + month(i) + "\"," + std::to_string(sales(i)) + end;
+    if (i != skip) text += row(month(i), std::to_string(sales(i)), end);
   }
   return text;
 }
@@ -131,7 +139,7 @@ TEST_F(KerasSequential, LearnsNothingFromTheTestPart) {
     return std::regex_replace(ended.err, std::regex(", [0-9.]+ s\n"), "\n");
   };
   std::string other = table(48);
-  for (int i = 48; i < 60; ++i) other += "\"" + month(i) + "\",-1\n";
+  for (int i = 48; i < 60; ++i) other += row(month(i), "-1");
   EXPECT_EQ(losses(table(60)), losses(other));
 }
 
@@ -201,20 +209,19 @@ TEST_F(KerasSequential, NamesTheColumnsThereAre) {
 }
 
 TEST_F(KerasSequential, NamesAValueThatIsNoNumber) {
-  std::string content = table(20) + "\"" + month(20) + "\",many\n";
+  std::string content = table(20) + row(month(20), "many");
   EXPECT_NE(refusal(content).find(csv() + ": row 21 (line 22), column 'Sales': 'many' is not a "
                                           "number"),
             std::string::npos);
-  content = table(20) + "\"" + month(20) + "\",12x\n";
+  content = table(20) + row(month(20), "12x");
   EXPECT_NE(refusal(content).find("'12x' is not a number"), std::string::npos);
-  content = table(20) + "\"" + month(20) + "\",inf\n";
+  content = table(20) + row(month(20), "inf");
   EXPECT_NE(refusal(content).find("'inf' is not a number"), std::string::npos);
 }
 
 TEST_F(KerasSequential, NamesAGap) {
   for (const char* missing : {"", " ", "NA", "nan"}) {
-    const std::string content =
-        table(20) + "\"" + month(20) + "\"," + missing + "\n" + "\"" + month(21) + "\",5\n";
+    const std::string content = table(20) + row(month(20), missing) + row(month(21), "5");
     EXPECT_NE(refusal(content).find(
                   "row 21 (line 22), column 'Sales': a value is missing: the series has a gap"),
               std::string::npos);
@@ -265,7 +272,6 @@ TEST_F(KerasSequential, RefusesAShortOrConstantSeries) {
                       "24 test values and at least 10 to train on need 46"),
             std::string::npos);
   EXPECT_EQ(run_on(table(46), {"--test", "24"}).status, 0);
-  fs::remove(svg());
   EXPECT_NE(refusal("Sales\n").find("it has 0 values"), std::string::npos);
   std::string constant = "Sales\n";
   for (int i = 0; i < 60; ++i) constant += "5\n";
