@@ -106,7 +106,8 @@ template <class T, class A>
 xsimd::batch<T, A> where(const xsimd::batch<T, A>& condition,
                          const std::type_identity_t<xsimd::batch<T, A>>& a,
                          const std::type_identity_t<xsimd::batch<T, A>>& b) {
-  return xsimd::select(condition != xsimd::batch<T, A>(T(0)), a, b);
+  // Not `condition != 0`, which xsimd 8 answers with no for NaN.
+  return xsimd::select(condition == xsimd::batch<T, A>(T(0)), b, a);
 }
 inline std::complex<double> where(bool condition, std::complex<double> a, std::complex<double> b) {
   return condition ? a : b;
