@@ -44,11 +44,16 @@ FastBackward::FastBackward(TapeData& tape)
 
 void FastBackward::bind_parameters() {
   for (std::uint32_t slot : tape_.parameter_slots) {
-    Parameter& parameter = *tape_.slots[slot].parameter;
-    const bool usable = parameter.gradient.dtype() == parameter.value.dtype() &&
-                        same_layout(parameter.gradient, parameter.value.shape()) &&
-                        (parameter.has_gradient || parameter.gradient.is_unique());
-    if (usable) storage_[slot].bind(parameter.gradient, parameter.has_gradient);
+    const Parameter& parameter = *tape_.slots[slot].parameter;
+    if (parameter.gradient.is_unique()) {
+      const bool fits = parameter.gradient.dtype() == parameter.value.dtype() &&
+                        same_layout(parameter.gradient, parameter.value.shape());
+      if (fits) storage_[slot].bind(parameter.gradient, parameter.has_gradient);
+    } else if (parameter.has_gradient) {  // somebody holds it: leave it as it is
+      const Tensor own = Tensor::uninitialized(parameter.value.shape(), parameter.value.dtype());
+      copy_elements(parameter.gradient, own);
+      storage_[slot].bind(own, true);
+    }
   }
 }
 

@@ -14,8 +14,10 @@
 namespace xgrad {
 namespace {
 
-/// Workers that take the parts of one task at a time. They spin for a moment before they sleep: the
-/// products of a recurrent step follow each other within microseconds.
+/// Threads that take the parts of one task at a time. They spin for a moment before they sleep,
+/// since the products of a recurrent step follow each other within microseconds. The caller takes
+/// parts too, and waits only for parts that somebody has taken: a thread that the system does not
+/// run holds nobody up.
 class Workers {
  public:
   explicit Workers(int helpers) {
@@ -26,83 +28,89 @@ class Workers {
     {
       const std::lock_guard lock(mutex_);
       stop_ = true;
-      generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     for (std::thread& helper : helpers_) helper.join();
   }
 
-  int count() const { return static_cast<int>(helpers_.size()) + 1; }
-
   void run(Index parts, const std::function<void(Index)>& f) {
     const std::lock_guard one_task(task_mutex_);
-    error_ = nullptr;
     task_ = &f;
-    parts_ = parts;
-    next_.store(0, std::memory_order_relaxed);
-    busy_.store(static_cast<int>(helpers_.size()), std::memory_order_relaxed);
+    error_ = nullptr;
+    done_.store(0, std::memory_order_relaxed);
     {
-      const std::lock_guard lock(mutex_);
-      generation_.fetch_add(1, std::memory_order_release);
+      const std::lock_guard lock(mutex_);  // so that nobody falls asleep without seeing it
+      ticket_.store({++task_number_, static_cast<std::uint32_t>(parts), 0});
     }
     if (sleeping_.load() > 0) wake_.notify_all();
     take_parts();
-    while (busy_.load(std::memory_order_acquire) > 0) pause();
+    for (int i = 0; done_.load(std::memory_order_acquire) < parts; ++i) pause(i);
     if (error_) std::rethrow_exception(error_);
   }
+
+  static constexpr Index most_parts = (1 << 20) - 1;
 
  private:
   static constexpr int spins = 20000;
 
-  static void pause() {
+  /// The current task and its next part, in one word: a part can only be taken of the task that is
+  /// running.
+  struct Ticket {
+    std::uint64_t task : 24;
+    std::uint64_t parts : 20;
+    std::uint64_t next : 20;
+    Ticket(std::uint32_t number, std::uint32_t count, std::uint32_t at)
+        : task(number & 0xffffff), parts(count & 0xfffff), next(at & 0xfffff) {}
+    bool open() const { return next < parts; }
+  };
+
+  static void pause(int round) {
+    if (round > spins) return std::this_thread::yield();
 #if defined(__x86_64__)
     __builtin_ia32_pause();
-#else
-    std::this_thread::yield();
 #endif
   }
 
   void take_parts() {
     for (;;) {
-      const Index part = next_.fetch_add(1, std::memory_order_relaxed);
-      if (part >= parts_) return;
+      Ticket ticket = ticket_.load(std::memory_order_acquire);
+      if (!ticket.open()) return;
+      Ticket next = ticket;
+      next.next = (ticket.next + 1) & 0xfffff;
+      if (!ticket_.compare_exchange_weak(ticket, next, std::memory_order_acq_rel)) continue;
       try {
-        (*task_)(part);
+        (*task_)(static_cast<Index>(ticket.next));
       } catch (...) {
         const std::lock_guard lock(mutex_);
         if (!error_) error_ = std::current_exception();
       }
+      done_.fetch_add(1, std::memory_order_release);
     }
   }
 
   void work() {
-    std::uint64_t seen = 0;
     for (;;) {
-      for (int i = 0; i < spins && generation_.load(std::memory_order_acquire) == seen; ++i)
-        pause();
-      if (generation_.load(std::memory_order_acquire) == seen) {
+      for (int i = 0; i < spins && !ticket_.load(std::memory_order_relaxed).open(); ++i) pause(i);
+      if (!ticket_.load(std::memory_order_relaxed).open()) {
         std::unique_lock lock(mutex_);
         ++sleeping_;
-        wake_.wait(lock, [&] { return generation_.load() != seen; });
+        wake_.wait(lock, [&] { return stop_ || ticket_.load().open(); });
         --sleeping_;
+        if (stop_) return;
       }
-      seen = generation_.load(std::memory_order_acquire);
-      if (stop_) return;
       take_parts();
-      busy_.fetch_sub(1, std::memory_order_release);
     }
   }
 
   std::vector<std::thread> helpers_;
-  std::mutex task_mutex_;
+  std::mutex task_mutex_;  ///< held while a task runs
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<Ticket> ticket_{Ticket(0, 0, 0)};
+  std::atomic<Index> done_{0};
   std::atomic<int> sleeping_{0};
-  std::atomic<int> busy_{0};
-  std::atomic<Index> next_{0};
+  std::uint32_t task_number_ = 0;
   const std::function<void(Index)>* task_ = nullptr;
-  Index parts_ = 0;
   std::exception_ptr error_;
   bool stop_ = false;
 };
@@ -128,7 +136,7 @@ namespace detail {
 
 void parallel_for(Index parts, const std::function<void(Index)>& f) {
   std::shared_ptr<Workers> team;
-  if (parts > 1 && threads() > 1 && !inside_part) {
+  if (parts > 1 && parts <= Workers::most_parts && threads() > 1 && !inside_part) {
     const std::lock_guard lock(workers_mutex);
     team = workers;
   }

@@ -50,6 +50,19 @@ TEST(Tape, GradientsOfSeveralPassesAccumulate) {
   EXPECT_EQ(list(w.grad()), (std::vector<double>{5, 5}));
 }
 
+TEST(Tape, AGradientThatSomebodyHoldsStaysAsItIs) {
+  const Var w = weights({1, 2});
+  const auto pass = [&] {
+    Tape tape;
+    tape.backward(sum(2.0 * w));
+  };
+  pass();
+  const Tensor held = w.grad();
+  pass();
+  EXPECT_EQ(list(held), (std::vector<double>{2, 2}));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{4, 4}));
+}
+
 TEST(Tape, SeedIsTheGradientOfTheResult) {
   const Var w = weights({1, 2, 3});
   Tape tape;
