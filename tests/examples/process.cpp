@@ -76,6 +76,8 @@ bool Process::wait_until(const std::function<bool()>& condition) {
   return true;
 }
 
+std::string Process::error_output() const { return slurp(output(".err")); }
+
 Ended Process::wait() {
   ended(true);
   Ended result;

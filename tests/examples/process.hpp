@@ -28,6 +28,8 @@ class Process {
   void send(int signal) const;
   /// Waits until the condition holds or the program has ended; true if it holds.
   bool wait_until(const std::function<bool()>& condition);
+  /// What it has printed as errors so far.
+  std::string error_output() const;
   Ended wait();
 
  private:
