@@ -14,7 +14,7 @@ Tensor::Tensor(const xt::xexpression<E>& expression) {
   std::vector<std::size_t> extents(shape_.begin(), shape_.end());
   auto target =
       xt::adapt(mutable_data<T>(), static_cast<std::size_t>(size()), xt::no_ownership(), extents);
-  target = xt::cast<T>(source);
+  xt::noalias(target) = xt::cast<T>(source);
 }
 
 template <class T>
@@ -27,7 +27,9 @@ auto Tensor::value() const {
   for (std::size_t i = 0; i < dim(); ++i) {
     if (shape_[i] == 1) steps[i] = 0;  // xtensor's convention for axes that broadcast
   }
-  return xt::adapt(first, static_cast<std::size_t>(extent), xt::no_ownership(), extents, steps);
+  const std::vector<std::size_t> flat{static_cast<std::size_t>(extent)};
+  return xt::strided_view(xt::adapt(first, flat[0], xt::no_ownership(), flat), std::move(extents),
+                          std::move(steps), 0, xt::layout_type::dynamic);
 }
 
 }  // namespace xgrad

@@ -10,7 +10,7 @@ namespace xgrad::detail {
 namespace {
 
 // Deferred products are computed when this many rows have gathered, to bound the memory they hold.
-constexpr Index deferred_rows = 4096;
+constexpr Index most_deferred_rows = 4096;
 
 bool same_layout(const Tensor& a, const Shape& shape) {
   return a.shape() == shape && a.is_contiguous();
@@ -214,20 +214,20 @@ void FastBackward::accumulate_product(const Input& input, const Var& a, const Va
   const Tensor& x = input.var.tensor();
   const Region region = slot.region(x);
   // Only products of the slot's own shape, or its transpose's, can become one product; x may also
-  // be a matrix of other extents over the slot's elements.
+  // be a matrix of other extents over the slot's elements. A product with a parameter, such as the
+  // gradient of a state, has its packed form to hand: nothing is gained by waiting.
   const bool plain = region.row_major && x.shape() == slot.shape;
   const Tensor transposed = transposed_view(x);
   const bool turned = transposed.shape() == slot.shape && transposed.is_contiguous();
-  if (region.exact && slot.uses > 1 && (plain || turned)) {
-    PoolVector<Product>& deferred = state_[input.slot].deferred;
+  if (region.exact && slot.uses > 1 && (plain || turned) && !b.parameter_or_null()) {
+    SlotState& state = state_[input.slot];
     if (plain) {
-      deferred.push_back({a.tensor(), b.tensor()});
+      state.deferred.push_back({a.tensor(), b.tensor()});
     } else {  // the slot is x^T and gets (a.b)^T = b^T.a^T
-      deferred.push_back({transposed_view(b.tensor()), transposed_view(a.tensor())});
+      state.deferred.push_back({transposed_view(b.tensor()), transposed_view(a.tensor())});
     }
-    Index rows = 0;
-    for (const Product& product : deferred) rows += product.b.shape()[0];
-    if (rows >= deferred_rows) flush(input.slot);
+    state.deferred_rows += a.shape()[1];
+    if (state.deferred_rows >= most_deferred_rows) flush(input.slot);
     return;
   }
   const bool adjacent =
@@ -256,6 +256,7 @@ void FastBackward::flush(std::uint32_t slot) {
   const Tensor left = transposed_view(stack_rows(a));
   const Tensor right = stack_rows(b);
   deferred.clear();
+  state_[slot].deferred_rows = 0;
   ensure_memory(slot);
   const Region whole{0, 0, tape_.slots[slot].slices(), true, true};
   const bool assign = storage_[slot].touch(whole) == GradientStorage::Access::assign;

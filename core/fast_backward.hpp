@@ -69,6 +69,7 @@ class FastBackward {
     std::uint32_t home_addend = 0;
     bool keep = false;
     PoolVector<Product> deferred;
+    Index deferred_rows = 0;
   };
 
   void ensure_memory(std::uint32_t slot);

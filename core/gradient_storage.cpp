@@ -55,14 +55,18 @@ Tensor GradientStorage::take() {
   return memory;
 }
 
-// Zeroes the slices of the range that hold no value.
+// Zeroes the slices of the range that hold no value, a run of them at a time.
 void GradientStorage::zero(Index first, Index last) {
   const Index all = slices();
   if (all == 0) return;
   const Index slice_bytes = memory_.size() / all * static_cast<Index>(item_size(memory_.dtype()));
-  for (Index i = first; i < last; ++i) {
-    if (holds_ && holds_->data()[i] != std::byte{0}) continue;
-    std::memset(memory_.bytes() + i * slice_bytes, 0, static_cast<std::size_t>(slice_bytes));
+  const auto holds = [this](Index i) { return holds_ && holds_->data()[i] != std::byte{0}; };
+  for (Index i = first; i < last;) {
+    Index end = i;
+    while (end < last && !holds(end)) end = holds_ ? end + 1 : last;
+    std::memset(memory_.bytes() + i * slice_bytes, 0,
+                static_cast<std::size_t>((end - i) * slice_bytes));
+    i = end + 1;
   }
 }
 

@@ -87,7 +87,8 @@ class Recurrent : public Module {
   }
 
   /// The same for one cell, with its state.
-  Result operator()(const Var& x, const State& initial, std::span<const Index> lengths = {}) const {
+  template <std::same_as<State> S>  // so that {} is no state at all
+  Result operator()(const Var& x, const S& initial, std::span<const Index> lengths = {}) const {
     return (*this)(x, States{initial}, lengths);
   }
 

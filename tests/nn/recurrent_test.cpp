@@ -1,0 +1,264 @@
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/xgrad.hpp>
+
+namespace xgrad {
+namespace {
+
+Tensor draw(const Shape& shape) {
+  static Generator random(5);
+  return random.normal(shape, 0, 1, DType::float64);
+}
+
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+void expect_equal(const Var& a, const Var& b) {
+  ASSERT_EQ(a.shape(), b.shape());
+  EXPECT_EQ(a.tensor().to_vector(), b.tensor().to_vector());
+}
+
+void expect_near(const std::vector<double>& a, const std::vector<double>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-13) << i;
+}
+
+/// Eight state members, no `project`, an output of its own.
+struct WideCell : nn::Module {
+  WideCell(Index input, Index hidden) : W(param("W", nn::glorot()({input, hidden}))) {}
+  struct State {
+    Var a, b, c, d, e, f, g, h;
+  };
+  State zero_state(Index batch) const {
+    const Var z = Tensor::zeros({batch, W.shape()[1]}, dtype());
+    return {z, z, z, z, z, z, z, z};
+  }
+  State step(const Var& x, const State& s) const {
+    return {tanh(matmul(x, W) + s.h), s.a, s.b, s.c, s.d, s.e, s.f, s.g};
+  }
+  Var output(const State& s) const { return s.h * 2.0; }
+  Var W;
+};
+static_assert(nn::RecurrentCell<WideCell>);
+static_assert(nn::RecurrentCell<nn::LSTMCell>);
+static_assert(!nn::RecurrentCell<nn::Linear>);
+
+TEST(Recurrent, UnrollsACellOfTheUser) {
+  nn::Recurrent<WideCell> net(2, 3);
+  net.to(DType::float64);
+  const Var x = draw({10, 2, 2});
+  const auto [outputs, last] = net(x);
+  const Var first = tanh(matmul(x[0], net.cells()[0].W));
+  expect_equal(outputs[7], first * 2.0);  // it takes seven steps to reach h
+  expect_equal(outputs[6], Var(Tensor::zeros({2, 3}, DType::float64)));
+  expect_equal(net.final_output(last), outputs[9]);
+  const auto report = nn::gradcheck(
+      net, [&](const std::vector<Var>& in) { return std::vector<Var>{net(in[0]).outputs}; },
+      {{"x", x}});
+  EXPECT_TRUE(report) << report;
+}
+
+TEST(Recurrent, GoesOnWhereItEnded) {
+  nn::LSTM lstm(3, 4, {.layers = 2});
+  lstm.to(DType::float64);
+  const Var x = draw({7, 2, 3});
+  const auto whole = lstm(x);
+  const auto first = lstm(slice(x, 0, 0, 3));
+  const auto second = lstm(slice(x, 0, 3, 7), first.last);
+  expect_equal(second.outputs, slice(whole.outputs, 0, 3, 7));
+  expect_equal(second.last[1].c, whole.last[1].c);
+}
+
+TEST(Recurrent, DetachEndsTheGradient) {
+  nn::LSTM lstm(3, 4);
+  const Var x = parameter(Tensor::full({2, 1, 3}, 0.5), "x");
+  Tape tape;
+  const auto first = lstm(x);
+  const auto second = lstm(Var(Tensor::full({2, 1, 3}, 0.25)), detach(first.last));
+  tape.backward(sum(second.outputs));
+  EXPECT_FALSE(x.has_grad());
+}
+
+template <class Cell>
+void check_rows_are_solo_runs(bool bidirectional) {
+  nn::Recurrent<Cell> net(3, 4, {.layers = 2, .bidirectional = bidirectional});
+  net.to(DType::float64);
+  const std::vector<Index> lengths{5, 1, 3};
+  Tensor padded = draw({5, 3, 3});
+  for (Index t = 0; t < 5; ++t) {  // what lies behind the end must not matter, whatever it is
+    for (Index b = 0; b < 3; ++b) {
+      for (Index k = 0; k < 3 && t >= lengths[static_cast<std::size_t>(b)]; ++k) {
+        padded.mutable_data<double>()[(t * 3 + b) * 3 + k] =
+            std::numeric_limits<double>::quiet_NaN();
+      }
+    }
+  }
+  std::vector<std::vector<double>> gradients(2);
+  const auto take = [&](std::size_t way) {
+    for (const Var& p : net.parameters()) {
+      const auto g = p.grad().to_vector();
+      gradients[way].insert(gradients[way].end(), g.begin(), g.end());
+      p.clear_grad();
+    }
+  };
+  const Tensor covector = draw({5, 3, bidirectional ? 8 : 4});
+  std::vector<std::vector<double>> outputs;
+  {
+    Tape tape;
+    const auto [ys, last] = net(Var(padded), {}, lengths);
+    for (Index b = 0; b < 3; ++b) {
+      const Index n = lengths[static_cast<std::size_t>(b)];
+      outputs.push_back(slice(slice(ys, 0, 0, n), 1, b, b + 1).tensor().to_vector());
+      for (double y : slice(slice(ys, 0, n, 5), 1, b, b + 1).tensor().to_vector()) EXPECT_EQ(y, 0);
+      outputs.push_back(net.final_output(last)[b].tensor().to_vector());
+    }
+    tape.backward(sum(ys * Var(covector)) + sum(net.final_output(last)));
+    take(0);
+  }
+  {
+    Tape tape;
+    Var loss = Tensor::zeros({}, DType::float64);
+    for (Index b = 0; b < 3; ++b) {
+      const Index n = lengths[static_cast<std::size_t>(b)];
+      const auto [ys, last] = net(slice(slice(Var(padded), 0, 0, n), 1, b, b + 1));
+      expect_near(ys.tensor().to_vector(), outputs[static_cast<std::size_t>(2 * b)]);
+      expect_near(net.final_output(last).tensor().to_vector(),
+                  outputs[static_cast<std::size_t>(2 * b + 1)]);
+      loss = loss + sum(ys * slice(slice(Var(covector), 0, 0, n), 1, b, b + 1)) +
+             sum(net.final_output(last));
+    }
+    tape.backward(loss);
+    take(1);
+  }
+  for (std::size_t i = 0; i < gradients[0].size(); ++i) {
+    EXPECT_NEAR(gradients[0][i], gradients[1][i], 1e-12) << i;
+  }
+}
+
+TEST(Recurrent, EachRaggedRowIsItsSoloRun) {
+  for (bool bidirectional : {false, true}) {
+    check_rows_are_solo_runs<nn::LSTMCell>(bidirectional);
+    check_rows_are_solo_runs<nn::GRUCell>(bidirectional);
+    check_rows_are_solo_runs<nn::RNNCell>(bidirectional);
+  }
+}
+
+TEST(Recurrent, DropoutActsBetweenLayersWhileTraining) {
+  nn::LSTM one(3, 4, {.layers = 1, .dropout = 0.5});
+  nn::LSTM two(3, 4, {.layers = 2, .dropout = 0.5});
+  const Var x = draw({4, 2, 3}).to(DType::float32);
+  expect_equal(one(x).outputs, one(x).outputs);
+  EXPECT_NE(two(x).outputs.tensor().to_vector(), two(x).outputs.tensor().to_vector());
+  two.eval();
+  expect_equal(two(x).outputs, two(x).outputs);
+}
+
+TEST(Recurrent, NamesItsParameters) {
+  const nn::LSTM lstm(3, 4, {.layers = 2, .bidirectional = true});
+  std::vector<std::string> names;
+  for (const auto& p : lstm.named_parameters()) names.push_back(p.name);
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "layer0.Wx", "layer0.Wh", "layer0.b", "layer0_reverse.Wx",
+                       "layer0_reverse.Wh", "layer0_reverse.b", "layer1.Wx", "layer1.Wh",
+                       "layer1.b", "layer1_reverse.Wx", "layer1_reverse.Wh", "layer1_reverse.b"}));
+  EXPECT_EQ(lstm.cells()[2].Wx.shape(), (Shape{8, 16}));
+}
+
+TEST(Recurrent, CloneHasItsOwnCells) {
+  const nn::LSTM lstm(3, 4);
+  const nn::LSTM shared = lstm;
+  const nn::LSTM copy = clone(lstm);
+  const Var x = draw({2, 1, 3}).to(DType::float32);
+  const std::vector<double> before = lstm(x).outputs.tensor().to_vector();
+  EXPECT_EQ(copy(x).outputs.tensor().to_vector(), before);
+  lstm.cells()[0].b.assign(Tensor::full({16}, 0.5));
+  EXPECT_NE(shared(x).outputs.tensor().to_vector(), before);
+  EXPECT_EQ(copy(x).outputs.tensor().to_vector(), before);
+  EXPECT_TRUE(copy.parameters()[0].is(copy.cells()[0].Wx));
+}
+
+TEST(Recurrent, Errors) {
+  nn::LSTM lstm(3, 4, {.layers = 2});
+  const auto zeros = [](const Shape& shape) { return Var(Tensor::zeros(shape)); };
+  EXPECT_EQ(error_of([&] {
+              lstm(zeros({2, 3}));
+            }),
+            "recurrent: x is (2,3): it must be (steps, batch, features)");
+  EXPECT_EQ(error_of([&] {
+              lstm(zeros({0, 2, 3}));
+            }),
+            "recurrent: x is (0,2,3): it must have at least one step");
+  EXPECT_EQ(error_of([&] {
+              lstm(zeros({2, 2, 3}), nn::LSTM::State(zeros({2, 4}), zeros({2, 4})));
+            }),
+            "recurrent: 1 initial states for 2 cells");
+  const std::vector<Index> one{1}, long_one{1, 3}, none{0, 1};
+  EXPECT_EQ(error_of([&] {
+              lstm(zeros({2, 2, 3}), {}, one);
+            }),
+            "recurrent: x is (2,2,3): 1 lengths for a batch of 2");
+  EXPECT_EQ(error_of([&] {
+              lstm(zeros({2, 2, 3}), {}, long_one);
+            }),
+            "recurrent: x is (2,2,3): the length 3 must be from 1 to 2");
+  EXPECT_EQ(error_of([&] {
+              lstm(zeros({2, 2, 3}), {}, none);
+            }),
+            "recurrent: x is (2,2,3): the length 0 must be from 1 to 2");
+  EXPECT_EQ(error_of([&] { nn::LSTM(3, 4, {.layers = 0}); }),
+            "recurrent: layers is 0: it must be at least 1");
+  EXPECT_THROW(lstm(zeros({2, 2, 5})), Error);
+}
+
+// -- initial values -------------------------------------------------------------------------------
+
+TEST(Init, GatesAreOrthogonalBlocks) {
+  seed(1);
+  const nn::LSTMCell cell(3, 6);
+  for (Index gate = 0; gate < 4; ++gate) {
+    const Var block = slice(cell.Wh, 1, gate * 6, gate * 6 + 6);
+    const std::vector<double> product = matmul(transpose(block), block).tensor().to_vector();
+    for (std::size_t i = 0; i < 36; ++i) EXPECT_NEAR(product[i], i % 7 == 0 ? 1 : 0, 1e-6);
+  }
+}
+
+TEST(Init, ForgetBiasStartsAtOne) {
+  const std::vector<double> b = nn::LSTMCell(2, 2).b.tensor().to_vector();
+  EXPECT_EQ(b, (std::vector<double>{0, 0, 1, 1, 0, 0, 0, 0}));
+  const nn::LSTM plain(2, 2, {}, nn::LSTMCellOptions{.forget_bias = 0});
+  EXPECT_EQ(plain.cells()[0].b.tensor().to_vector(), std::vector<double>(8, 0));
+}
+
+TEST(Init, GlorotStaysInItsLimit) {
+  seed(2);
+  const std::vector<double> values = nn::glorot()({30, 70}).to_vector();
+  const double limit = std::sqrt(6.0 / 100);
+  double largest = 0;
+  for (double x : values) largest = std::max(largest, std::abs(x));
+  EXPECT_LE(largest, limit);
+  EXPECT_GT(largest, 0.98 * limit);
+  EXPECT_EQ(error_of([] { nn::glorot()({3}); }),
+            "glorot: the parameter is (3): it must be a matrix (in, out)");
+}
+
+TEST(Init, TheSameSeedGivesTheSameModel) {
+  seed(9);
+  const nn::GRU a(3, 4);
+  seed(9);
+  const nn::GRU b(3, 4);
+  for (std::size_t i = 0; i < a.parameters().size(); ++i) {
+    expect_equal(a.parameters()[i], b.parameters()[i]);
+  }
+}
+
+}  // namespace
+}  // namespace xgrad
