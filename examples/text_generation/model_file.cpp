@@ -120,7 +120,7 @@ TrainingRecord read_training(const Metadata& metadata, const Tensors& tensors) {
                   std::to_string(training.steps) + ", validated after " +
                   std::to_string(training.validated));
   }
-  training.generator = metadata.text("training.generator");
+  training.generators = split_lines(metadata.text("training.generators"));
   training.optimizer = under(optimizer_prefix, tensors);
   training.best = under(best_prefix, tensors);
   const Tensors state = under(state_prefix, tensors);
@@ -168,7 +168,7 @@ void write_model(const std::filesystem::path& path, const ModelFile& file) {
   out.metadata["training.best_nats"] = to_text(training.best_nats);
   out.metadata["training.loss_sum"] = to_text(training.loss_sum);
   out.metadata["training.loss_weight"] = to_text(training.loss_weight);
-  out.metadata["training.generator"] = training.generator;
+  out.metadata["training.generators"] = join_lines(training.generators);
   add(out.tensors, model_prefix, file.model);
   add(out.tensors, optimizer_prefix, training.optimizer);
   add(out.tensors, best_prefix, training.best);

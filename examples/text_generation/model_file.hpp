@@ -28,7 +28,7 @@ struct TrainingRecord {
   bool finished = false;
   double best_nats = std::numeric_limits<double>::infinity();  ///< of all validations
   double loss_sum = 0, loss_weight = 0;                        ///< their ratio is the recent loss
-  std::string generator;
+  std::vector<std::string> generators;                         ///< of the parts of the batch
   Tensors optimizer;
   Tensors best;                      ///< the parameters that validated best, if not the last ones
   std::vector<xgrad::Tensor> state;  ///< carried to the next window; empty for zeros

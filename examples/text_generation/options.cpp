@@ -34,7 +34,7 @@ CLI::Validator at_least_one() {
 
 void add_threads(CLI::App& command, int& threads) {
   threads = default_threads();
-  command.add_option("--threads", threads, "Threads; results do not depend on their number")
+  command.add_option("--threads", threads, "Threads; the results do not depend on their number")
       ->check(in_range(1, 64))
       ->capture_default_str();
 }

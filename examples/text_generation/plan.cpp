@@ -34,10 +34,10 @@ double seconds_per_call(double seconds, const F& f) {
 }
 
 std::int64_t steps_for(double seconds, double used, const Settings& settings,
-                       std::size_t vocabulary, const Split& split) {
+                       std::size_t vocabulary, const Split& split, int threads) {
   const auto start = Clock::now();
   LanguageModel model(vocabulary, settings);
-  Trainer trainer(settings, model, split.training);
+  Trainer trainer(settings, model, split.training, threads);
   const double share = std::min(2.0, 0.04 * seconds);
   const double step = seconds_per_call(share, [&](std::int64_t i) { trainer.step(i, 0.0); });
   const std::size_t sample = std::min<std::size_t>(split.validation.size(), 513);
@@ -69,14 +69,14 @@ std::int64_t validation_interval(const Settings& settings, const Split& split) {
 
 std::optional<std::int64_t> plan_steps(const Length& length, double seconds_used,
                                        const Settings& settings, std::size_t vocabulary,
-                                       const Split& split) {
+                                       const Split& split, int threads) {
   if (length.steps) return *length.steps;
   if (length.epochs) {
     const Windows windows(split.training, settings.batch, settings.seq_len, settings.seed);
     return *length.epochs * windows.per_epoch();
   }
   const double seconds = 60 * length.minutes.value();
-  const std::int64_t steps = steps_for(seconds, seconds_used, settings, vocabulary, split);
+  const std::int64_t steps = steps_for(seconds, seconds_used, settings, vocabulary, split, threads);
   if (interrupted()) return std::nullopt;
   return steps;
 }

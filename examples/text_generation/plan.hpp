@@ -36,6 +36,6 @@ std::int64_t validation_interval(const Settings& settings, const Split& split);
 /// in between. Changes the state of the random numbers.
 std::optional<std::int64_t> plan_steps(const Length& length, double seconds_used,
                                        const Settings& settings, std::size_t vocabulary,
-                                       const Split& split);
+                                       const Split& split, int threads);
 
 }  // namespace text_generation

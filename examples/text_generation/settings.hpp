@@ -16,6 +16,7 @@ struct Settings {
   xgrad::Index embedding = 64;
   xgrad::Index seq_len = 64;
   xgrad::Index batch = 32;
+  xgrad::Index parts = 2;
   double lr = 5e-3;
   double dropout = 0.1;
   double clip = 1;
@@ -33,6 +34,8 @@ struct Settings {
       "Numbers that stand for a character; 0: one for each character (one-hot)");
     f("seq-len", self.seq_len, Index{1}, million, "Characters that a step looks back");
     f("batch", self.batch, Index{1}, million, "Streams of text that are read side by side");
+    f("parts", self.parts, Index{1}, Index{256},
+      "Parts of the batch that threads compute side by side; changes the last bits");
     f("lr", self.lr, 0.0, 1e38, "Largest learning rate of Adam");
     f("dropout", self.dropout, 0.0, 0.95, "Share of a layer's outputs that is dropped");
     f("clip", self.clip, 0.0, 1e38, "Largest norm of the gradient; 0: any");

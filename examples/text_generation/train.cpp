@@ -82,7 +82,7 @@ class Run {
 
   Outcome operator()() {
     const Clock::time_point start = Clock::now();
-    xgrad::set_threads(options_.threads);
+    xgrad::set_threads(1);  // the threads are ours: each takes part of the batch
     std::optional<ModelFile> old = read_resumed();
     read_text(old);
     const bool goes_on = old && choose_schedule(*old);
@@ -94,7 +94,7 @@ class Run {
     if (old) old->settings = settings_;
     LanguageModel model =
         old ? make_model(*old, options_.resume) : LanguageModel(vocabulary_->size(), settings_);
-    Trainer trainer(settings_, model, split_.training);
+    Trainer trainer(settings_, model, split_.training, options_.threads);
     if (goes_on) {
       trainer.load(record_, options_.resume);
     } else if (old) {
@@ -152,7 +152,8 @@ class Run {
         length.minutes = 3;
       }
     }
-    const auto steps = plan_steps(length, seconds_used, settings_, vocabulary_->size(), split_);
+    const auto steps =
+        plan_steps(length, seconds_used, settings_, vocabulary_->size(), split_, options_.threads);
     if (!steps) return false;
     record_.plan = length.to_string();
     record_.steps = *steps;

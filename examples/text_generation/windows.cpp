@@ -21,7 +21,7 @@ Windows::Windows(std::span<const std::int64_t> text, Index batch, Index steps, s
   }
 }
 
-Window Windows::operator[](std::int64_t position) const {
+Window Windows::at(std::int64_t position, Index first, Index last) const {
   const std::int64_t epoch = position / per_epoch_;
   const std::int64_t stream = per_epoch_ * steps_;
   const std::int64_t slack = std::ssize(text_) - 1 - batch_ * stream;
@@ -31,16 +31,14 @@ Window Windows::operator[](std::int64_t position) const {
   start += static_cast<std::int64_t>(generator.below(static_cast<std::uint64_t>(slack) + 1));
 
   std::vector<std::int64_t> inputs, targets;
-  inputs.reserve(static_cast<std::size_t>(characters()));
-  targets.reserve(static_cast<std::size_t>(characters()));
   for (Index t = 0; t < steps_; ++t) {
-    for (Index b = 0; b < batch_; ++b) {
+    for (Index b = first; b < last; ++b) {
       const auto at = static_cast<std::size_t>(start + b * stream + t);
       inputs.push_back(text_[at]);
       targets.push_back(text_[at + 1]);
     }
   }
-  const xgrad::Shape shape{steps_, batch_};
+  const xgrad::Shape shape{steps_, last - first};
   return {{shape, inputs}, {shape, targets}, position % per_epoch_ == 0};
 }
 

@@ -30,8 +30,8 @@ class Windows {
   std::int64_t per_epoch() const { return per_epoch_; }
   std::int64_t characters() const { return batch_ * steps_; }  ///< of one window
 
-  /// Window number `position`, counted through all epochs from 0.
-  Window operator[](std::int64_t position) const;
+  /// Window number `position`, counted through all epochs from 0, of the streams [first, last).
+  Window at(std::int64_t position, xgrad::Index first, xgrad::Index last) const;
 
  private:
   std::span<const std::int64_t> text_;

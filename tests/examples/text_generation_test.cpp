@@ -253,9 +253,9 @@ TEST_F(TextGenerationTest, EveryOptionHasAnEffect) {
   const auto plain = weights({});
   for (const Words& option :
        {Words{"--cell", "gru"}, Words{"--layers", "2"}, Words{"--embedding", "9"},
-        Words{"--seq-len", "11"}, Words{"--batch", "5"}, Words{"--lr", "0.004"},
-        Words{"--dropout", "0.2"}, Words{"--clip", "0.01"}, Words{"--steps", "26"},
-        Words{"--validation-fraction", "0.2"}, Words{"--seed", "3"}}) {
+        Words{"--seq-len", "11"}, Words{"--batch", "5"}, Words{"--parts", "3"},
+        Words{"--lr", "0.004"}, Words{"--dropout", "0.2"}, Words{"--clip", "0.01"},
+        Words{"--steps", "26"}, Words{"--validation-fraction", "0.2"}, Words{"--seed", "3"}}) {
     EXPECT_NE(weights(option), plain) << option[0];
   }
 }
@@ -537,7 +537,10 @@ TEST_F(TextGenerationTest, DamagedTrainingStateIsNamedAndStillGenerates) {
         f.tensors["training.state.1"] = xgrad::Tensor::zeros({3, 24});
       },
       "m: damaged: the carried state does not fit");
-  expect_damaged([](auto& f) { f.metadata["training.generator"] = "x"; }, "m: damaged: random");
+  expect_damaged([](auto& f) { f.metadata["training.generators"] = "x\ny\n"; },
+                 "m: damaged: random");
+  expect_damaged([](auto& f) { f.metadata["training.generators"] = ""; },
+                 "m: damaged: the carried state does not fit");
   expect_damaged([](auto& f) { f.metadata["training.done"] = "x"; },
                  "m: damaged: 'training.done' is 'x'");
   expect_damaged([](auto& f) { f.metadata["training.done"] = "3001"; }, "m: damaged: ");
