@@ -17,7 +17,7 @@ struct Settings {
   xgrad::Index seq_len = 64;
   xgrad::Index batch = 32;
   xgrad::Index parts = 2;
-  double lr = 5e-3;
+  double lr = 1e-2;
   double dropout = 0.1;
   double clip = 1;
   double validation_fraction = 0.1;

@@ -341,7 +341,7 @@ TEST_F(TextGenerationTest, ResumingSaysWhenANewScheduleStarts) {
   };
   EXPECT_TRUE(contains(new_schedule({"--steps", "3"}), "since the length was another"));
   EXPECT_TRUE(
-      contains(new_schedule({"--steps", "2000", "--lr", "0.001"}), "since --lr was 0.005 before"));
+      contains(new_schedule({"--steps", "2000", "--lr", "0.001"}), "since --lr was 0.01 before"));
   spill(folder / "second", sample_text(400, 2));
   EXPECT_TRUE(contains(new_schedule({"--steps", "2000", "--corpus", folder / "second"}),
                        "since the text of the corpus is another"));
