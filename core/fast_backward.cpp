@@ -45,14 +45,11 @@ FastBackward::FastBackward(TapeData& tape)
 void FastBackward::bind_parameters() {
   for (std::uint32_t slot : tape_.parameter_slots) {
     const Parameter& parameter = *tape_.slots[slot].parameter;
-    if (parameter.gradient.is_unique()) {
-      const bool fits = parameter.gradient.dtype() == parameter.value.dtype() &&
-                        same_layout(parameter.gradient, parameter.value.shape());
-      if (fits) storage_[slot].bind(parameter.gradient, parameter.has_gradient);
-    } else if (parameter.has_gradient) {  // somebody holds it: leave it as it is
-      const Tensor own = Tensor::uninitialized(parameter.value.shape(), parameter.value.dtype());
-      copy_elements(parameter.gradient, own);
-      storage_[slot].bind(own, true);
+    const Tensor& memory = parameter.gradient;
+    // A gradient that is there already stays as it is until the pass has succeeded.
+    if (!parameter.has_gradient && memory.is_unique() &&
+        memory.dtype() == parameter.value.dtype() && same_layout(memory, parameter.value.shape())) {
+      storage_[slot].bind(memory, false);
     }
   }
 }
@@ -62,7 +59,11 @@ void FastBackward::publish_parameters() {
     if (!touched(slot)) continue;
     finish(slot);
     Parameter& parameter = *tape_.slots[slot].parameter;
-    parameter.gradient = storage_[slot].take();
+    const Tensor gradient = storage_[slot].take();
+    if (parameter.has_gradient) {
+      add_to({gradient.bytes(), false}, gradient, gradient.shape(), parameter.gradient);
+    }
+    parameter.gradient = gradient;
     parameter.has_gradient = true;
   }
 }

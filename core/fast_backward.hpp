@@ -22,8 +22,9 @@ class FastBackward {
  public:
   explicit FastBackward(TapeData& tape);
 
-  /// The parameters' own gradients are the storage of their slots, added to if they hold a value.
+  /// The parameters' gradient memory, where it holds nothing, is the storage of their slots.
   void bind_parameters();
+  /// Gives the parameters their gradients, added to what they hold.
   void publish_parameters();
 
   /// The slot's gradient will be read after the pass.

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include <cblas.h>
 
@@ -41,6 +42,11 @@ bool as_matrix(const Tensor& x, Matrix& matrix) {
 
 template <class T>
 void blas(const Matrix& a, const Matrix& b, T* c, Index ldc, bool accumulate) {
+  constexpr Index most = std::numeric_limits<blasint>::max();
+  if (std::max({a.rows, b.cols, a.cols, a.leading, b.leading, ldc}) > most) {
+    throw Error("matmul: a matrix has an extent above " + std::to_string(most) +
+                ", the largest that BLAS takes");
+  }
   const auto ta = a.transposed ? CblasTrans : CblasNoTrans;
   const auto tb = b.transposed ? CblasTrans : CblasNoTrans;
   const auto m = static_cast<blasint>(a.rows);

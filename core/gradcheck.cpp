@@ -36,6 +36,23 @@ bool worse(double error, double than) { return std::isnan(error) || error > than
 }  // namespace
 
 namespace detail {
+namespace {
+
+/// Gives a parameter its value back, also if the function that is checked throws.
+class RestoredValue {
+ public:
+  explicit RestoredValue(const Var& parameter)
+      : parameter_(parameter), value_(parameter.tensor().copy()) {}
+  ~RestoredValue() { parameter_.assign(value_); }
+  RestoredValue(const RestoredValue&) = delete;
+  RestoredValue& operator=(const RestoredValue&) = delete;
+
+ private:
+  Var parameter_;
+  Tensor value_;
+};
+
+}  // namespace
 
 GradcheckReport gradcheck_parameters(const std::function<std::vector<Var>()>& f,
                                      const std::vector<NamedVar>& parameters,
@@ -65,6 +82,7 @@ GradcheckReport gradcheck_parameters(const std::function<std::vector<Var>()>& f,
   for (std::size_t k = 0; k < xs.size(); ++k) {
     const Shape shape = xs[k].shape();
     const std::vector<double> start = xs[k].tensor().to_vector();
+    const RestoredValue restored(xs[k]);
     for (std::size_t i = 0; i < start.size(); ++i) {
       // The cube root of the rounding unit balances the error of the difference (h^2) with
       // rounding (1/h).
@@ -88,7 +106,6 @@ GradcheckReport gradcheck_parameters(const std::function<std::vector<Var>()>& f,
         if (std::isnan(error)) report.worst.error = INFINITY;
       }
     }
-    xs[k].assign(Tensor(shape, start));
   }
   if (report.entries == 0) throw Error("gradcheck: the inputs have no entries: nothing to check");
   report.passed = report.failed == 0;

@@ -70,6 +70,7 @@ Var view_of(const Var& x, const Tensor& view) {
   data->slot = x.data()->slot;
   data->tape = x.data()->tape;
   data->parameter = x.data()->parameter;
+  data->detached = x.data()->detached;
   return Var(std::move(data));
 }
 

@@ -23,7 +23,7 @@ class FastPullback final : public Pullback {
     gradient = Var();
     if (!temporary || !pass_.adopt(inputs_[i], tensor)) pass_.accumulate(inputs_[i], tensor);
   }
-  void add_product(std::size_t i, const Var& a, const Var& b) override {
+  void do_add_product(std::size_t i, const Var& a, const Var& b) override {
     pass_.accumulate_product(inputs_[i], a, b);
   }
 
@@ -40,8 +40,8 @@ class FunctionalPullback final : public Pullback {
 
   bool wants(std::size_t i) const override { return inputs_[i].slot != no_slot; }
   void add(std::size_t i, Var gradient) override { pass_.accumulate(inputs_[i], gradient); }
-  void add_product(std::size_t i, const Var& a, const Var& b) override {
-    if (wants(i)) pass_.accumulate(inputs_[i], product(a, b));
+  void do_add_product(std::size_t i, const Var& a, const Var& b) override {
+    pass_.accumulate(inputs_[i], product(a, b));
   }
 
  private:
@@ -81,3 +81,20 @@ void check_dtypes(const char* op, std::span<const Var> inputs) {
 }
 
 }  // namespace xgrad::detail
+
+namespace xgrad {
+
+void Pullback::add_product(std::size_t i, const Var& a, const Var& b) {
+  if (!wants(i)) return;
+  const Var operands[] = {inputs_[i].var, a, b};
+  detail::check_dtypes("add_product", operands);
+  const Shape& x = operands[0].shape();
+  if (x.size() != 2 || a.dim() != 2 || b.dim() != 2 || a.shape()[1] != b.shape()[0] ||
+      !(x == Shape{a.shape()[0], b.shape()[1]})) {
+    throw Error("add_product: the input is " + to_string(x) + ", a is " + to_string(a.shape()) +
+                ", b is " + to_string(b.shape()) + ": a.b must be a matrix of the input's shape");
+  }
+  do_add_product(i, a, b);
+}
+
+}  // namespace xgrad

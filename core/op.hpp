@@ -27,11 +27,14 @@ class Pullback {
   virtual void add(std::size_t i, Var gradient) = 0;
 
   /// Adds the matrix product a.b to the gradient of input i, in place where that is possible.
-  virtual void add_product(std::size_t i, const Var& a, const Var& b) = 0;
+  /// Throws if the input is not a matrix of the product's shape and dtype. Does nothing if nobody
+  /// asks.
+  void add_product(std::size_t i, const Var& a, const Var& b);
 
  protected:
   Pullback(const Var& output, std::span<const detail::Input> inputs)
       : output_(output), inputs_(inputs) {}
+  virtual void do_add_product(std::size_t i, const Var& a, const Var& b) = 0;
 
   Var gradient_;
   Var output_;
@@ -94,7 +97,7 @@ template <class Op, class... Vars>
 Var apply(Op op, const Vars&... xs) {
   const Var inputs[] = {xs...};
   detail::check_dtypes(Op::name, inputs);
-  const Tensor value = op.value(xs.tensor()...);
+  const Tensor value = detail::contiguous(op.value(xs.tensor()...));
   return detail::record_function(std::move(op), inputs, value);
 }
 
@@ -102,7 +105,7 @@ Var apply(Op op, const Vars&... xs) {
 template <class Op>
 Var apply_all(Op op, std::span<const Var> inputs) {
   detail::check_dtypes(Op::name, inputs);
-  const Tensor value = op.value(inputs);
+  const Tensor value = detail::contiguous(op.value(inputs));
   return detail::record_function(std::move(op), inputs, value);
 }
 

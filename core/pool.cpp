@@ -15,6 +15,7 @@ constexpr std::size_t alignment = 64;
 /// Precedes every block and says which list it returns to.
 struct alignas(alignment) Header {
   std::size_t size_class;
+  const void* owner;  ///< the pool it came from
 };
 
 void* system_allocate(std::size_t bytes) {
@@ -57,6 +58,7 @@ class Pool {
       ++statistics_.system_allocations;
       auto* header = new (system_allocate(class_bytes(size_class) + sizeof(Header))) Header;
       header->size_class = size_class;
+      header->owner = this;
       return header + 1;
     }
     statistics_.cached_bytes -= class_bytes(size_class);
@@ -66,6 +68,8 @@ class Pool {
   }
 
   void release(Header* header) {
+    // What comes from another thread goes back to the system: nobody here would ask for it again.
+    if (header->owner != this) return std::free(header);
     auto& list = lists_[header->size_class];
     if (list.size() == list.capacity()) ++statistics_.system_allocations;
     list.push_back(header);

@@ -46,7 +46,7 @@ void Tape::backward(const Var& y, const Tensor& seed, BackwardOptions options) {
   if (y.data()->tape != tape.id() && tape.slot_of(y) == detail::no_slot) {
     detail::TapeData::find(y.data()->tape, "backward");
   }
-  tape.begin_pass(options.retain || tape.mode() == TapeMode::naive);
+  tape.begin_pass(options.retain);
   if (tape.mode() == TapeMode::naive) {
     detail::FunctionalBackward pass(tape);
     pass.seed(y, seed);
@@ -58,7 +58,7 @@ void Tape::backward(const Var& y, const Tensor& seed, BackwardOptions options) {
       detail::Parameter& parameter = *tape.slots[slot].parameter;
       Var sum = gradient;
       if (parameter.has_gradient) sum = Var(parameter.gradient) + gradient;
-      parameter.gradient = sum.tensor();
+      parameter.gradient = detail::contiguous(sum.tensor());
       parameter.has_gradient = true;
     }
     return;
@@ -92,7 +92,8 @@ std::vector<Var> grad(const Var& y, const Var& seed, std::span<const Var> xs, Gr
     }
     slots.push_back(tape.slot_of(x));
   }
-  tape.begin_pass(options.retain || options.create_graph || tape.mode() == TapeMode::naive);
+  tape.slot_of(y);  // a parameter gets its slot before a pass counts them
+  tape.begin_pass(options.retain || options.create_graph);
   if (options.create_graph || tape.mode() == TapeMode::naive) {
     detail::FunctionalBackward pass(tape);
     pass.seed(y, seed);
@@ -119,6 +120,12 @@ void add_gradients(std::span<const Var> parameters,
       throw Error("add_gradients: " + std::to_string(parameters.size()) + " parameters, but " +
                   std::to_string(gradients.size()) + " gradients");
     }
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      detail::check_same_layout("add_gradients", parameters[i].parameter("add_gradients"),
+                                gradients[i].tensor());
+    }
+  }
+  for (const std::vector<Var>& gradients : gradients_per_tape) {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       parameters[i].add_grad(gradients[i].tensor());
     }

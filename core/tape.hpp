@@ -57,13 +57,16 @@ class Tape {
   std::unique_ptr<detail::TapeData> data_;
 };
 
-/// Suspends recording on this thread until the end of its scope.
+/// Suspends recording on this thread until the end of its scope, or until another Tape begins.
 class NoTape {
  public:
   NoTape();
   ~NoTape();
   NoTape(const NoTape&) = delete;
   NoTape& operator=(const NoTape&) = delete;
+
+ private:
+  bool suspended_before_;
 };
 
 /// dy/dx for each x of xs (parameters, recorded Vars, or views), on the tape that recorded y; the

@@ -8,7 +8,7 @@ namespace xgrad::detail {
 namespace {
 
 thread_local TapeData* innermost = nullptr;
-thread_local int suspended = 0;
+thread_local bool suspended = false;
 
 /// The ids of all live tapes, of every thread.
 struct LiveTapes {
@@ -58,10 +58,19 @@ TapeData::TapeData(TapeMode mode) : id_(next_id++), mode_(mode), outer_(innermos
   const std::lock_guard lock(tapes.mutex);
   tapes.ids.insert(id_);
   innermost = this;
+  suspended_before_ = suspended;
+  suspended = false;
 }
 
 TapeData::~TapeData() {
-  innermost = outer_;
+  if (innermost == this) suspended = suspended_before_;
+  // Not always the innermost: tapes may be held by pointers.
+  for (TapeData** tape = &innermost; *tape; tape = &(*tape)->outer_) {
+    if (*tape == this) {
+      *tape = outer_;
+      break;
+    }
+  }
   {
     LiveTapes& tapes = live_tapes();
     const std::lock_guard lock(tapes.mutex);
@@ -71,7 +80,7 @@ TapeData::~TapeData() {
   for (std::byte* chunk : chunks_) pool_release(chunk);
 }
 
-TapeData* TapeData::current() { return suspended > 0 ? nullptr : innermost; }
+TapeData* TapeData::current() { return suspended ? nullptr : innermost; }
 
 TapeData& TapeData::find(std::uint64_t id, const char* caller) {
   for (TapeData* tape = innermost; tape; tape = tape->outer_) {
@@ -89,7 +98,12 @@ TapeData& TapeData::find(std::uint64_t id, const char* caller) {
 std::uint32_t TapeData::slot_of(const Var& x) {
   const VarData& data = *x.data();
   if (data.tape == id_) return data.slot;
-  if (data.parameter) return data.parameter->trainable ? parameter_slot(data.parameter) : no_slot;
+  if (data.parameter) {
+    check_view(data);
+    if (!data.detached && data.parameter->trainable) return parameter_slot(data.parameter);
+    note_constant(data.parameter);
+    return no_slot;
+  }
   if (data.tape != 0 && is_live(data.tape)) {
     throw Error("tape: a Var of tape " + std::to_string(data.tape) + " was used under tape " +
                 std::to_string(id_) + ": detach it, or end the inner tape's scope first");
@@ -109,8 +123,19 @@ std::uint32_t TapeData::parameter_slot(const Ref<Parameter>& parameter) {
     slot.version = parameter->version;
     parameter_slots.push_back(static_cast<std::uint32_t>(slots.size()));
     slots.push_back(std::move(slot));
+  } else if (slots[place->second].dtype != parameter->value.dtype()) {
+    throw Error("tape: parameter '" + parameter->name + "' was converted to " +
+                name(parameter->value.dtype()) + " after tape " + std::to_string(id_) +
+                " had recorded it");
   }
   return place->second;
+}
+
+void TapeData::note_constant(const Ref<Parameter>& parameter) {
+  for (const Constant& known : constants_) {
+    if (known.parameter == parameter) return;
+  }
+  constants_.push_back({parameter, parameter->version});
 }
 
 Var TapeData::record(Operation* operation, std::span<const Var> inputs, const Tensor& value) {
@@ -155,14 +180,14 @@ void TapeData::release(std::uint32_t node) {
 }
 
 void TapeData::check_versions() const {
-  for (std::uint32_t index : parameter_slots) {
-    const Slot& slot = slots[index];
-    if (slot.parameter->version != slot.version) {
-      throw Error("backward: parameter '" + slot.parameter->name + "' was changed (version " +
-                  std::to_string(slot.version) + " to " + std::to_string(slot.parameter->version) +
-                  ") while the tape still needs it");
-    }
-  }
+  const auto check = [](const Parameter& parameter, std::uint64_t version) {
+    if (parameter.version == version) return;
+    throw Error("backward: parameter '" + parameter.name + "' was changed (version " +
+                std::to_string(version) + " to " + std::to_string(parameter.version) +
+                ") while the tape still needs it");
+  };
+  for (std::uint32_t index : parameter_slots) check(*slots[index].parameter, slots[index].version);
+  for (const Constant& constant : constants_) check(*constant.parameter, constant.version);
 }
 
 void TapeData::begin_pass(bool retain) {
@@ -187,17 +212,15 @@ void* TapeData::allocate(std::size_t bytes, std::size_t alignment) {
   return chunks_.back() + chunk_left_;
 }
 
-RecordingScope::RecordingScope(bool record) : suspended_before_(suspended) {
-  suspended = record ? 0 : 1;
-}
+RecordingScope::RecordingScope(bool record) : suspended_before_(suspended) { suspended = !record; }
 RecordingScope::~RecordingScope() { suspended = suspended_before_; }
 
 }  // namespace xgrad::detail
 
 namespace xgrad {
 
-NoTape::NoTape() { ++detail::suspended; }
-NoTape::~NoTape() { --detail::suspended; }
+NoTape::NoTape() : suspended_before_(detail::suspended) { detail::suspended = true; }
+NoTape::~NoTape() { detail::suspended = suspended_before_; }
 
 bool is_recording() { return detail::TapeData::current() != nullptr; }
 

@@ -100,14 +100,23 @@ class TapeData {
   PoolVector<std::uint32_t> parameter_slots;
 
  private:
+  /// A parameter that takes part without a gradient: frozen or detached.
+  struct Constant {
+    Ref<Parameter> parameter;
+    std::uint64_t version;
+  };
+
   std::uint32_t parameter_slot(const Ref<Parameter>& parameter);
+  void note_constant(const Ref<Parameter>& parameter);
   void* allocate(std::size_t bytes, std::size_t alignment);
 
   std::uint64_t id_;
   TapeMode mode_;
   bool consumed_ = false;
+  bool suspended_before_ = false;
   TapeData* outer_;
   PoolVector<Input> inputs_;
+  PoolVector<Constant> constants_;
   std::unordered_map<const Parameter*, std::uint32_t, std::hash<const Parameter*>,
                      std::equal_to<const Parameter*>,
                      PoolAllocator<std::pair<const Parameter* const, std::uint32_t>>>
@@ -127,7 +136,7 @@ class RecordingScope {
   RecordingScope& operator=(const RecordingScope&) = delete;
 
  private:
-  int suspended_before_;
+  bool suspended_before_;
 };
 
 }  // namespace xgrad::detail

@@ -55,11 +55,14 @@ void check_count(const Shape& shape, std::size_t count) {
 Tensor::Tensor(const Shape& shape, DType dtype)
     : shape_(shape), strides_(contiguous_strides(shape)), dtype_(dtype) {
   [[maybe_unused]] static const bool checked = (detail::check_processor(), true);
+  Index bytes = static_cast<Index>(item_size(dtype));
+  bool too_large = false;
   for (Index extent : shape) {
     if (extent < 0) throw Error("tensor: shape " + to_string(shape) + ": extents are at least 0");
+    too_large = __builtin_mul_overflow(bytes, extent, &bytes) || too_large;
   }
-  buffer_ =
-      detail::Buffer::allocate(static_cast<std::size_t>(element_count(shape)) * item_size(dtype));
+  if (too_large) throw Error("tensor: shape " + to_string(shape) + " is larger than any memory");
+  buffer_ = detail::Buffer::allocate(static_cast<std::size_t>(bytes));
   data_ = buffer_->data();
 }
 
@@ -126,6 +129,12 @@ std::vector<double> Tensor::to_vector() const {
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
   Tensor result(shape_, dtype);
+  detail::copy_elements(*this, result);
+  return result;
+}
+
+Tensor Tensor::copy() const {
+  const Tensor result(shape_, dtype_);
   detail::copy_elements(*this, result);
   return result;
 }

@@ -14,7 +14,9 @@ class xexpression;
 
 namespace xgrad {
 
-/// A read-only n-dimensional array with a run-time dtype. Copies share their memory.
+/// An n-dimensional array with a run-time dtype, read-only for its holder. Copies share their
+/// memory: the tensor of a parameter shows every later change of it. `Tensor::copy` makes a
+/// snapshot.
 ///
 /// <xgrad/core/array.hpp> connects it to xtensor: a Tensor is made from any xtensor expression, and
 /// `value<float>()` is an xtensor expression over the same memory.
@@ -66,6 +68,9 @@ class Tensor {
   /// part.
   Tensor to(DType dtype) const;
 
+  /// The same values in memory of their own, row-major.
+  Tensor copy() const;
+
   /// True if the elements lie in row-major order without gaps.
   bool is_contiguous() const;
 
@@ -77,7 +82,8 @@ class Tensor {
   T* mutable_data() const {
     return const_cast<T*>(data<T>());
   }
-  bool is_unique() const { return buffer_->references.load(std::memory_order_relaxed) == 1; }
+  bool is_unique() const { return buffer_->references.load(std::memory_order_acquire) == 1; }
+  bool shares_memory(const Tensor& other) const { return buffer_ == other.buffer_; }
   void release() { buffer_ = {}; }  ///< forgets the memory, keeps the shape
 
  private:

@@ -34,16 +34,28 @@ Ref<Parameter> clone_of(const Parameter& original) {
 
 }  // namespace
 
+void check_view(const VarData& data) {
+  const Parameter& parameter = *data.parameter;
+  if (!data.value.shares_memory(parameter.value) || data.value.dtype() != parameter.value.dtype()) {
+    throw Error("var: it is a view of parameter '" + parameter.name +
+                "' from before that was converted to " + name(parameter.value.dtype()) +
+                ": make the view again");
+  }
+}
+
 // A Var and its copies are one VarData, which `convert` relies on: so it is cloned once, too.
 Ref<VarData> cloned(const Ref<VarData>& data) {
   if (!data || !data->parameter) return data;
   const Parameter& original = *data->parameter;
+  check_view(*data);
   const Ref<Parameter> parameter = clone_of(original);
   const auto make_var = [&] {
     const auto offset = data->value.bytes() - original.value.bytes();
     Ref<VarData> copy = VarData::make(parameter->value.view(
         parameter->value.bytes() + offset, data->value.shape(), data->value.strides()));
     copy->parameter = parameter;
+    copy->is_parameter = data->is_parameter;
+    copy->detached = data->detached;
     return copy;
   };
   std::shared_ptr<void>& known = clone_map->shared[data.get()];
@@ -77,9 +89,9 @@ void VarData::destroy(VarData* data) noexcept {
 
 }  // namespace detail
 
-namespace {
+namespace detail {
 
-void check_same_layout(const char* op, const detail::Parameter& parameter, const Tensor& given) {
+void check_same_layout(const char* op, const Parameter& parameter, const Tensor& given) {
   if (given.dtype() != parameter.value.dtype()) {
     throw Error(std::string(op) + ": parameter '" + parameter.name + "' is " +
                 xgrad::name(parameter.value.dtype()) + ", the argument is " +
@@ -92,17 +104,11 @@ void check_same_layout(const char* op, const detail::Parameter& parameter, const
   }
 }
 
-}  // namespace
+}  // namespace detail
 
 detail::VarData& Var::checked() const {
   if (!data_) throw Error("var: it has no value: assign to it first");
   return *data_;
-}
-
-bool Var::is_view_of_parameter() const {
-  const Tensor& base = data_->parameter->value;
-  return data_->value.bytes() != base.bytes() || !(data_->value.shape() == base.shape()) ||
-         !(data_->value.strides() == base.strides());
 }
 
 detail::Parameter& Var::parameter(const char* caller) const {
@@ -127,12 +133,14 @@ Var Var::operator[](Index i) const {
   view->slot = data_->slot;
   view->tape = data_->tape;
   view->parameter = data_->parameter;
+  view->detached = data_->detached;
   return Var(std::move(view));
 }
 
 bool Var::requires_grad() const {
   if (!data_) return false;
-  return data_->tape != 0 || (data_->parameter && data_->parameter->trainable);
+  if (data_->tape != 0) return true;
+  return data_->parameter && !data_->detached && data_->parameter->trainable;
 }
 
 const Tensor& Var::grad() const {
@@ -143,7 +151,7 @@ const Tensor& Var::grad() const {
 
 void Var::add_grad(const Tensor& gradient) const {
   detail::Parameter& p = parameter("add_grad");
-  check_same_layout("add_grad", p, gradient);
+  detail::check_same_layout("add_grad", p, gradient);
   Tensor sum = Tensor::uninitialized(gradient.shape(), gradient.dtype());
   detail::copy_elements(gradient, sum);
   if (p.has_gradient) {
@@ -159,7 +167,7 @@ void Var::add_grad(const Tensor& gradient) const {
 
 void Var::assign(const Tensor& value) const {
   detail::Parameter& p = parameter("assign");
-  check_same_layout("assign", p, value);
+  detail::check_same_layout("assign", p, value);
   // In place, so that views of the parameter stay views; by way of a copy, as `value` may be one.
   Tensor copy = Tensor::uninitialized(value.shape(), value.dtype());
   detail::copy_elements(value, copy);
@@ -184,9 +192,15 @@ Var parameter(const Tensor& value, std::string name) {
   detail::copy_elements(value, record->value);
   detail::Ref<detail::VarData> data = detail::VarData::make(record->value);
   data->parameter = std::move(record);
+  data->is_parameter = true;
   return Var(std::move(data));
 }
 
-Var detach(const Var& x) { return Var(x.tensor()); }
+Var detach(const Var& x) {
+  detail::Ref<detail::VarData> data = detail::VarData::make(x.tensor());
+  data->parameter = x.data()->parameter;
+  data->detached = true;
+  return Var(std::move(data));
+}
 
 }  // namespace xgrad

@@ -45,13 +45,18 @@ struct VarData;
 inline constinit thread_local bool cloning = false;
 Ref<VarData> cloned(const Ref<VarData>& data);
 
+/// Throws if a view of a parameter is from before the parameter was converted.
+void check_view(const VarData& data);
+
 /// What a Var points to.
 struct VarData {
   std::atomic<std::uint32_t> references{1};
   std::uint32_t slot = no_slot;  ///< where the tape keeps the gradient; a view has its base's slot
   std::uint64_t tape = 0;        ///< the tape that recorded it, 0 for none
   Tensor value;
-  Ref<Parameter> parameter;  ///< set for a parameter and its views
+  Ref<Parameter> parameter;   ///< set for a parameter, its views and its detached form
+  bool is_parameter = false;  ///< the parameter itself, not a view of it
+  bool detached = false;      ///< a constant, which changes if the parameter does
 
   static Ref<VarData> make(Tensor value);
   static void destroy(VarData* data) noexcept;
@@ -115,7 +120,7 @@ class Var {
 
   // -- parameters; for any other Var these throw ------------------------------------------------
 
-  bool is_parameter() const { return data_ && data_->parameter && !is_view_of_parameter(); }
+  bool is_parameter() const { return data_ && data_->is_parameter; }
   const std::string& name() const { return parameter("name").name; }
 
   /// The gradient that backward passes have summed since the last optimiser step.
@@ -154,10 +159,16 @@ class Var {
 
  private:
   detail::VarData& checked() const;
-  bool is_view_of_parameter() const;
 
   detail::Ref<detail::VarData> data_;
 };
+
+namespace detail {
+
+/// Throws, naming `op`, unless the tensor has the parameter's shape and dtype.
+void check_same_layout(const char* op, const Parameter& parameter, const Tensor& given);
+
+}  // namespace detail
 
 /// A trainable leaf: its gradient outlives the tape, and optimisers change its value.
 Var parameter(const Tensor& value, std::string name = {});
@@ -191,7 +202,9 @@ T clone(const T& object) {
   return T(object);
 }
 
-/// The same value, cut off from the tape: a constant. No copy is made.
+/// The same value, cut off from the tape: a constant. No copy is made: of a parameter it shows
+/// later changes, and a tape that needs the old value refuses its backward pass, as for the
+/// parameter.
 Var detach(const Var& x);
 
 }  // namespace xgrad

@@ -55,7 +55,7 @@ Var Module::param(std::string name, const Var& shared) {
     throw Error("module: '" + name + "' must be a parameter");
   }
   for (const NamedParameter& known : parameters_) {
-    if (known.var.is(shared)) return shared;
+    if (known.var.parameter_or_null() == shared.parameter_or_null()) return shared;
     if (known.name == name) {
       throw Error("module: there are two parameters named '" + name + "'");
     }

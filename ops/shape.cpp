@@ -171,7 +171,9 @@ Var slice(const Var& x, Index axis, Index begin, Index end, Index step) {
     throw Error(describe("slice", x) + ", step is " + std::to_string(step) +
                 ": it must be at least 1");
   }
-  const Tensor range = part(x.tensor(), position, first, (last - first + step - 1) / step);
+  step = std::min(step, std::max<Index>(1, last - first));  // a longer one takes the first, too
+  const Index count = first == last ? 0 : (last - first - 1) / step + 1;
+  const Tensor range = part(x.tensor(), position, first, count);
   Shape strides = range.strides();
   strides[position] *= step;
   return detail::view_of(x, view_at(range, 0, range.shape(), strides));

@@ -48,9 +48,7 @@ TEST(UserOp, APointwiseOpFusesAndHasAnyDerivative) {
   }
   EXPECT_TRUE(gradcheck([](const auto& in) { return Var(2.0 * mish(in[0]) + in[0]); }, {{"x", x}}));
   EXPECT_TRUE(gradcheck(
-      [](const auto& in) {
-        return grad(sum(mish(in[0])), {in[0]}, {.create_graph = true})[0];
-      },
+      [](const auto& in) { return grad(sum(mish(in[0])), {in[0]}, {.create_graph = true})[0]; },
       {{"x", x}}))
       << "second derivative";
 }
@@ -183,6 +181,11 @@ TEST(Tensor, ErrorsNameTheRule) {
   EXPECT_THROW(Tensor::zeros({-1}), Error);
   EXPECT_THROW(Tensor::zeros({2}).item(), Error);
   EXPECT_THROW((Tensor::zeros({1, 1, 1, 1, 1, 1, 1, 1, 1})), Error);
+  const Index huge = Index{1} << 62;
+  EXPECT_THROW(Tensor::zeros({huge + 1, 4}), Error);
+  EXPECT_THROW(Tensor::uninitialized({huge}, DType::float64), Error);
+  const Var x = Tensor::zeros({4});
+  EXPECT_EQ(slice(x, 0, 0, 4, std::numeric_limits<Index>::max()).size(), 1);
   EXPECT_EQ(Tensor::zeros({1, 2, 1, 2, 1, 2, 1, 2}).size(), 16);
 }
 

@@ -28,6 +28,27 @@ std::string error_of(F&& f) {
   return "no error";
 }
 
+struct Reverse {  // the gradient reversal of Ganin and Lempitsky 2015
+  static constexpr const char* name = "reverse";
+  Tensor value(const Tensor& x) const { return x; }
+  void pullback(Pullback& p) const { p.add(0, -p.gradient()); }
+};
+
+struct Failing {
+  static constexpr const char* name = "failing";
+  Tensor value(const Tensor& x) const { return x; }
+  void pullback(Pullback&) const { throw Error("failing"); }
+};
+
+struct Wrong {
+  static constexpr const char* name = "wrong";
+  Tensor value(const Tensor& x) const { return x; }
+  void pullback(Pullback& p) const {
+    const Var square = Tensor::zeros({2, 2}, DType::float64);
+    p.add_product(0, square, square);
+  }
+};
+
 // -- gradients ------------------------------------------------------------------------------------
 
 TEST(Tape, BackwardAddsIntoParameters) {
@@ -173,6 +194,47 @@ TEST(Grad, HessianVectorProductOfAnLstm) {
   }
 }
 
+TEST(Grad, OfAParameterThatTheTapeHasNotSeen) {
+  const Var p = weights({1, 2});
+  const Var q = weights({3}, "q");
+  for (const bool create_graph : {false, true}) {
+    Tape tape;
+    const auto g = grad(p, vector({5, 7}), {p, q}, {.create_graph = create_graph});
+    EXPECT_EQ(list(g[0].tensor()), (std::vector<double>{5, 7}));
+    EXPECT_EQ(list(g[1].tensor()), (std::vector<double>{0}));
+  }
+}
+
+TEST(Grad, AnOpMayReturnItsInput) {
+  const Var w = parameter(Tensor::zeros({2, 3}, DType::float64), "w");
+  const Var c = Tensor({3, 2}, {1, 2, 3, 4, 5, 6}, DType::float64);
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    Tape tape(mode);
+    tape.backward(sum(apply(Reverse{}, transpose(w)) * c));
+    EXPECT_EQ(list(w.grad()), (std::vector<double>{-1, -3, -5, -2, -4, -6}));
+    w.clear_grad();
+  }
+}
+
+TEST(Grad, NaiveGradientsAreRowMajor) {
+  const Var a = parameter(Tensor::zeros({2, 2}, DType::float64), "a");
+  const Var b = parameter(Tensor::zeros({2, 1}, DType::float64), "b");
+  const Var c = Tensor({2, 3}, {1, 2, 3, 4, 5, 6}, DType::float64);
+  Tape tape(TapeMode::naive);
+  tape.backward(sum(concat({a, b}, 1) * c));
+  EXPECT_TRUE(a.grad().is_contiguous());
+  a.add_grad(Tensor::zeros({2, 2}, DType::float64));
+  EXPECT_EQ(list(a.grad()), (std::vector<double>{1, 2, 4, 5}));
+}
+
+TEST(AddGradients, ChangesNothingIfOneDoesNotFit) {
+  const Var w = weights({1, 2});
+  const Var parameters[] = {w};
+  const std::vector<std::vector<Var>> gradients{{vector({1, 1})}, {vector({1, 1, 1})}};
+  EXPECT_THROW(add_gradients(parameters, gradients), Error);
+  EXPECT_FALSE(w.has_grad());
+}
+
 TEST(AddGradients, SumsThreadsInAFixedOrder) {
   const Var w = parameter(Tensor({2}, {1, 2}, DType::float32), "w");
   std::vector<std::vector<Var>> gradients(4);
@@ -236,6 +298,33 @@ TEST(Scopes, InnerTapeShadowsTheOuterOne) {
   }
   outer.backward(sum(y));
   EXPECT_EQ(list(w.grad()), (std::vector<double>{6}));
+}
+
+TEST(Scopes, TapesMayEndInAnyOrder) {
+  const Var w = weights({3});
+  auto a = std::make_unique<Tape>();
+  auto b = std::make_unique<Tape>();
+  a.reset();
+  EXPECT_TRUE(Var(w * w).requires_grad());
+  b.reset();
+  EXPECT_FALSE(is_recording());
+  std::unique_ptr<Tape> held;
+  for (int i = 0; i < 3; ++i) {
+    held = std::make_unique<Tape>();  // begins before the last one ends
+    held->backward(sum(w * w));
+  }
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{18}));
+}
+
+TEST(Scopes, ATapeInsideNoTapeRecords) {
+  const Var w = weights({3});
+  const NoTape guard;
+  {
+    Tape tape;
+    tape.backward(sum(w * w));
+  }
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{6}));
+  EXPECT_FALSE(is_recording());
 }
 
 TEST(Scopes, VarOfAFinishedTapeKeepsItsValue) {
@@ -362,6 +451,71 @@ TEST(Misuse, EmptyVar) {
   EXPECT_EQ(error_of([&] { Var y = x + Var(); }), "add: an operand has no value");
 }
 
+TEST(Misuse, FrozenOrDetachedParameterChanged) {
+  const Var w = weights({1, 2}, "w");
+  const Var frozen = weights({3, 4}, "frozen");
+  frozen.set_trainable(false);
+  Tape tape;
+  const Var y = sum(w * frozen);
+  frozen.assign(vector({5, 6}).tensor());
+  EXPECT_EQ(
+      error_of([&] { tape.backward(y); }),
+      "backward: parameter 'frozen' was changed (version 0 to 1) while the tape still needs it");
+  Tape second;
+  const Var z = sum(w * detach(w));
+  w.assign(vector({5, 6}).tensor());
+  EXPECT_EQ(error_of([&] { second.backward(z); }),
+            "backward: parameter 'w' was changed (version 0 to 1) while the tape still needs it");
+}
+
+TEST(Misuse, ViewsFromBeforeAConversion) {
+  const Var w = parameter(Tensor::zeros({2, 3}), "w");
+  const Var row = w[1];
+  w.convert(DType::float64);
+  Tape tape;
+  EXPECT_EQ(
+      error_of([&] { sum(row * row); }),
+      "var: it is a view of parameter 'w' from before that was converted to float64: make the "
+      "view again");
+  const Var y = sum(w);
+  w.convert(DType::float32);
+  EXPECT_EQ(error_of([&] { Var z = w * w; }),
+            "tape: parameter 'w' was converted to float32 after tape " + std::to_string(tape.id()) +
+                " had recorded it");
+}
+
+TEST(Misuse, AFailedPassLosesNoGradient) {
+  const Var w = weights({1, 2});
+  {
+    Tape tape;
+    tape.backward(sum(3.0 * w));
+  }
+  Tape tape;
+  const Var y = sum(5.0 * w) + sum(apply(Failing{}, w));
+  EXPECT_EQ(error_of([&] { tape.backward(y); }), "failing");
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{3, 3}));
+}
+
+TEST(Misuse, ProductsOfAPullbackMustFit) {
+  const Var w = parameter(Tensor::zeros({2, 3}, DType::float64), "w");
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    Tape tape(mode);
+    const Var y = sum(apply(Wrong{}, w));
+    EXPECT_EQ(
+        error_of([&] { tape.backward(y); }),
+        "add_product: the input is (2,3), a is (2,2), b is (2,2): a.b must be a matrix of the "
+        "input's shape");
+  }
+}
+
+TEST(Misuse, NaiveModeNeedsRetainToo) {
+  const Var w = weights({1});
+  Tape tape(TapeMode::naive);
+  const Var y = sum(w * w);
+  tape.backward(y);
+  EXPECT_THROW(tape.backward(y), Error);
+}
+
 // -- memory ---------------------------------------------------------------------------------------
 
 TEST(Memory, AMillionNodesNeedNoStack) {
@@ -407,6 +561,27 @@ TEST(Memory, TrainingLoopIsFlat) {
   const PoolStatistics after = pool_statistics();
   EXPECT_EQ(after.system_allocations, before.system_allocations);
   EXPECT_EQ(after.cached_bytes, before.cached_bytes);
+}
+
+TEST(Memory, GradientsFromOtherThreadsDoNotPileUp) {
+#ifdef XGRAD_POOL_MALLOC
+  GTEST_SKIP() << "the pool is malloc in this build";
+#endif
+  const Var w = parameter(Tensor::full({64, 64}, 1, DType::float64), "w");
+  const Var parameters[] = {w};
+  const auto step = [&] {
+    std::vector<std::vector<Var>> gradients(1);
+    std::thread([&] {
+      Tape tape;
+      gradients[0] = grad(sum(w * w), {w});
+    }).join();
+    add_gradients(parameters, gradients);
+    w.clear_grad();
+  };
+  for (int i = 0; i < 10; ++i) step();
+  const std::size_t before = pool_statistics().cached_bytes;
+  for (int i = 0; i < 50; ++i) step();
+  EXPECT_LE(pool_statistics().cached_bytes, before + 64 * 64 * 8);
 }
 
 TEST(Memory, BackwardReturnsWhatItHasPassed) {
