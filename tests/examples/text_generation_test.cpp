@@ -279,7 +279,7 @@ TEST_F(TextGenerationTest, EpochsAndMinutesNameTheirSteps) {
 // Long enough to be interrupted, with all that has a state: dropout, layers, several epochs, and
 // validations on the way.
 const Words eventful{
-    "--layers", "2", "--dropout", "0.3", "--steps", "1500", "--validation-fraction", "0.01"};
+    "--layers", "2", "--dropout", "0.3", "--steps", "1000", "--validation-fraction", "0.01"};
 
 TEST_F(TextGenerationTest, InterruptedAndResumedGivesTheSameBits) {
   train("whole", eventful);
@@ -294,7 +294,7 @@ TEST_F(TextGenerationTest, InterruptedAndResumedGivesTheSameBits) {
     ASSERT_TRUE(process.wait_until([&] {
       return fs::exists(folder / "model") && fs::last_write_time(folder / "model") != before;
     }));
-    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 100));
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 50));
     process.send(signal);
     const Ended ended = process.wait();
     if (signal == SIGKILL) {
@@ -313,8 +313,8 @@ TEST_F(TextGenerationTest, InterruptedAndResumedGivesTheSameBits) {
 }
 
 TEST_F(TextGenerationTest, ResumingWithTheSameArgumentsGoesOn) {
-  train("whole", {"--steps", "2000"});
-  const Words arguments = training("model", {"--steps", "2000"});
+  train("whole", {"--steps", "800"});
+  const Words arguments = training("model", {"--steps", "800"});
   Process process(command(arguments));
   process.wait_until([&] { return fs::exists(folder / "model"); });
   process.send(SIGINT);
@@ -331,7 +331,7 @@ TEST_F(TextGenerationTest, ResumingSaysWhenANewScheduleStarts) {
       << again.err;
   EXPECT_LT(value_of(last_line(again.out, "validation: "), "nats"), value_of(first, "nats"));
 
-  Process process(command(training("model", {"--steps", "2000"})));
+  Process process(command(training("model", {"--steps", "800"})));
   const auto before = fs::last_write_time(folder / "model");
   process.wait_until([&] { return fs::last_write_time(folder / "model") != before; });
   process.send(SIGINT);
@@ -341,9 +341,9 @@ TEST_F(TextGenerationTest, ResumingSaysWhenANewScheduleStarts) {
   };
   EXPECT_TRUE(contains(new_schedule({"--steps", "3"}), "since the length was another"));
   EXPECT_TRUE(
-      contains(new_schedule({"--steps", "2000", "--lr", "0.001"}), "since --lr was 0.01 before"));
+      contains(new_schedule({"--steps", "800", "--lr", "0.001"}), "since --lr was 0.01 before"));
   spill(folder / "second", sample_text(400, 2));
-  EXPECT_TRUE(contains(new_schedule({"--steps", "2000", "--corpus", folder / "second"}),
+  EXPECT_TRUE(contains(new_schedule({"--steps", "800", "--corpus", folder / "second"}),
                        "since the text of the corpus is another"));
 }
 
