@@ -73,9 +73,9 @@ void add_train(CLI::App& app, TrainOptions& options) {
   });
   command.footer(
       "The other defaults suit a million characters and one minute on two cores. With more time\n"
-      "more dropout is better:\n"
+      "a larger model with more dropout is better:\n"
       "  text_generation train --corpus FILE --minutes 1\n"
-      "  text_generation train --corpus FILE --minutes 3 --dropout 0.3");
+      "  text_generation train --corpus FILE --minutes 3 --hidden 320 --dropout 0.4");
   add_threads(command, options.threads);
   command.add_option("--save-seconds", options.save_seconds, "Save the model every so often")
       ->check(in_range(0.0, 1e9))
