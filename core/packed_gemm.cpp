@@ -5,19 +5,9 @@
 #include <type_traits>
 #include <utility>
 
-// g++ 12 reports the deliberately undefined registers of its own AVX-512 headers.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <xsimd/xsimd.hpp>
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/packed_gemm.hpp>
+#include <xgrad/core/simd.hpp>
 
 namespace xgrad::detail {
 namespace {

@@ -123,8 +123,6 @@ class TapeData {
       slot_of_parameter_;
   PoolVector<std::byte*> chunks_;
   std::size_t chunk_left_ = 0;
-
-  friend class xgrad::NoTape;
 };
 
 /// Runs with recording suspended or not, whatever the caller's state.
