@@ -9,7 +9,8 @@
 namespace xgrad {
 
 /// The arithmetic type of a tensor, chosen at run time: float32 to train, float64 to verify,
-/// complex128 to evaluate analytic functions for the complex-step check (forward only).
+/// complex128 for the complex-step check: to evaluate analytic functions, and gradients that are
+/// recorded (`create_graph`).
 enum class DType : std::uint8_t { float32, float64, complex128 };
 
 /// "float32", "float64" or "complex128".

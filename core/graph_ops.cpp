@@ -9,6 +9,7 @@ namespace {
 
 struct Identity {
   static constexpr const char* name = "copy";
+  static constexpr bool identity = true;
   static constexpr std::uint32_t addends = 1;
   static auto value(auto x) { return x; }
   static auto pullback(auto g, auto, auto) { return g; }

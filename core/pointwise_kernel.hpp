@@ -191,6 +191,12 @@ template <class Op, class... Args>
 inline constexpr bool is_single_op<Pointwise<Op, Args...>> =
     (std::is_same_v<Args, Leaf> && ...) && is_analytic<Op>();
 
+template <class E>
+inline constexpr bool is_identity = false;
+template <class Op>
+requires requires { Op::identity; }
+inline constexpr bool is_identity<Pointwise<Op, Leaf>> = true;
+
 /// An op on Vars. The library's own ops are instantiated in the library.
 template <class Op, std::size_t arity>
 struct PointwiseFunctions {
@@ -251,6 +257,14 @@ struct Kernels {
       return nullptr;
     }
   }
+  /// Of complex gradients only sums are taken in place: the rest is walked op by op.
+  static constexpr StripKernel complex_backward_kernel() {
+    if constexpr (is_identity<E>) {
+      return &backward_kernel<std::complex<double>, E>;
+    } else {
+      return nullptr;
+    }
+  }
   static const ExpressionType type;
 };
 
@@ -262,7 +276,7 @@ const ExpressionType Kernels<E>::type{
     E::constants,
     addends<E>,
     {&forward_kernel<float, E>, &forward_kernel<double, E>, complex_kernel()},
-    {&backward_kernel<float, E>, &backward_kernel<double, E>, nullptr}};
+    {&backward_kernel<float, E>, &backward_kernel<double, E>, complex_backward_kernel()}};
 
 }  // namespace XGRAD_SIMD_NAMESPACE
 }  // namespace xgrad::detail

@@ -346,9 +346,8 @@ void run_backward(const ExpressionType& type, Tensors leaves, const double* cons
   for (std::size_t k = 0; k < leaves.size(); ++k) operands[k] = leaves[k];
   operands[leaves.size()] = &gradient;
   const Layout layout = make_layout(shape, {operands, leaves.size() + 1});
-  dispatch_real(gradient.dtype(), "backward", [&]<class T>() {
-    backward<T>(type, layout, leaves, constants, gradient, targets);
-  });
+  dispatch(gradient.dtype(),
+           [&]<class T>() { backward<T>(type, layout, leaves, constants, gradient, targets); });
 }
 
 }  // namespace xgrad::detail

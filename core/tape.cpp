@@ -24,7 +24,8 @@ Tensor unit_seed(const char* caller, const Var& y) {
 
 void check_real(const char* caller, const Var& y) {
   if (y.dtype() == DType::complex128) {
-    throw Error(std::string(caller) + ": y is complex128, which is for forward evaluation only");
+    throw Error(std::string(caller) + ": y is complex128, of which only `grad` with create_graph " +
+                "takes gradients");
   }
 }
 
@@ -75,7 +76,7 @@ std::vector<Var> grad(const Var& y, std::span<const Var> xs, GradOptions options
 }
 
 std::vector<Var> grad(const Var& y, const Var& seed, std::span<const Var> xs, GradOptions options) {
-  check_real("grad", y);
+  if (!options.create_graph) check_real("grad", y);
   check_seed("grad", y, seed.tensor());
   std::vector<Var> gradients;
   const bool leaf = y.data()->tape == 0 && y.requires_grad();  // a parameter is its own result

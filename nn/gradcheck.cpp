@@ -1,39 +1,52 @@
 #include <xgrad/nn/gradcheck.hpp>
 
-namespace xgrad::nn {
+namespace xgrad::nn::detail {
 namespace {
 
-/// Converts a module to float64 while it lives.
-class Float64Scope {
+/// A module converted to float64 while it lives, and what is to be checked of it.
+class CheckedModule {
  public:
-  explicit Float64Scope(Module& module) : module_(module), dtype_(module.dtype()) {
-    module_.to(DType::float64);
+  CheckedModule(Module& module, const std::vector<NamedVar>& inputs)
+      : module_(module), dtype_(module.dtype()), copies_(inputs) {
+    convert(DType::float64);
+    checked_ = {copies_.checked, [this](DType dtype) { convert(dtype); }};
+    for (const NamedParameter& p : module.named_parameters()) {
+      if (p.var.trainable()) checked_.checked.push_back({p.name, p.var});
+    }
   }
-  ~Float64Scope() { module_.to(dtype_); }
-  Float64Scope(const Float64Scope&) = delete;
-  Float64Scope& operator=(const Float64Scope&) = delete;
+  ~CheckedModule() { module_.to(dtype_); }
+  CheckedModule(const CheckedModule&) = delete;
+  CheckedModule& operator=(const CheckedModule&) = delete;
+
+  const xgrad::detail::CheckedInputs& checked() const { return checked_; }
+  const std::vector<Var>& vars() const { return copies_.vars; }
 
  private:
+  void convert(DType dtype) {
+    module_.to(dtype);
+    copies_.convert(dtype);
+  }
+
   Module& module_;
   DType dtype_;
+  xgrad::detail::InputCopies copies_;
+  xgrad::detail::CheckedInputs checked_;
 };
 
 }  // namespace
 
-GradcheckReport gradcheck(Module& module,
-                          const std::function<std::vector<Var>(const std::vector<Var>&)>& f,
+GradcheckReport gradcheck(Module& module, const CheckedFunction& f,
                           const std::vector<NamedVar>& inputs, const GradcheckOptions& options) {
-  const Float64Scope in_float64(module);
-  std::vector<NamedVar> checked;
-  std::vector<Var> xs;
-  for (const NamedVar& input : inputs) {
-    xs.push_back(xgrad::detail::float64_parameter(input.var, input.name));
-    checked.push_back({input.name, xs.back()});
-  }
-  for (const NamedParameter& p : module.named_parameters()) {
-    if (p.var.trainable()) checked.push_back({p.name, p.var});
-  }
-  return xgrad::detail::gradcheck_parameters([&] { return f(xs); }, checked, options);
+  const CheckedModule subject(module, inputs);
+  return xgrad::detail::gradcheck([&] { return f(subject.vars()); }, subject.checked(), options);
 }
 
-}  // namespace xgrad::nn
+GradcheckReport gradgradcheck(Module& module, const CheckedFunction& f,
+                              const std::vector<NamedVar>& inputs,
+                              const GradcheckOptions& options) {
+  const CheckedModule subject(module, inputs);
+  return xgrad::detail::gradgradcheck([&] { return f(subject.vars()); }, subject.checked(),
+                                      options);
+}
+
+}  // namespace xgrad::nn::detail

@@ -63,7 +63,12 @@ xsimd::batch<T, A> power(const xsimd::batch<T, A>& a, const xsimd::batch<T, A>& 
   return xsimd::batch<T, A>::load_aligned(x);
 }
 inline std::complex<double> power(std::complex<double> a, std::complex<double> b) {
-  return b == 0.0 ? 1.0 : std::pow(a, b);
+  if (b == 0.0) return 1.0;
+  const bool whole = b.imag() == 0 && b.real() == std::trunc(b.real());
+  if (a.real() >= 0 || !whole) return std::pow(a, b);
+  // By way of the logarithm of a negative number the small imaginary part would be lost.
+  const std::complex<double> positive = std::pow(-a, b);
+  return std::fmod(b.real(), 2) == 0 ? positive : -positive;
 }
 struct Pow;
 template <class A, class B>

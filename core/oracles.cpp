@@ -1,0 +1,165 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <xgrad/core/oracles.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr int most_levels = 44;
+constexpr std::size_t most_columns = 7;
+
+/// Both one-sided differences of one step.
+struct Sides {
+  Line::Point right;
+  Line::Point left;
+  double rise;  ///< f(x + h) - f(x)
+  double fall;  ///< f(x) - f(x - h)
+
+  Sides(const Line& line, const Contraction& f, double h)
+      : right(line.at(h)), left(line.at(-h)), rise(f.change(right.y)), fall(-f.change(left.y)) {}
+  double central() const { return (rise + fall) / (right.t - left.t); }
+  double jump() const { return rise / right.t - fall / -left.t; }
+};
+
+/// The rounding error of a one-sided difference, with some reserve.
+double difference_noise(const Contraction& f, double h) { return 4 * f.noise / h; }
+
+}  // namespace
+
+double Contraction::change(std::span<const double> y) const {
+  long double sum = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    sum += static_cast<long double>(covector[i]) * (static_cast<long double>(y[i]) - origin[i]);
+  }
+  return static_cast<double>(sum);
+}
+
+Estimate extrapolated_difference(const Line& line, const Contraction& f, double goal,
+                                 double shrink) {
+  Estimate best{std::nan(""), infinity, 0, false};
+  std::vector<double> previous;
+  std::vector<double> current;
+  double previous_jump = infinity;
+  double h = line.unit / 8 / shrink;
+  for (int level = 0; level < most_levels; ++level, h /= 2) {
+    const Sides sides(line, f, h);
+    const double noise = difference_noise(f, h);
+    current.assign(1, sides.central());
+    if (!std::isfinite(current[0])) {  // the step leaves the domain of f
+      previous.clear();
+      continue;
+    }
+    double power = 1;
+    for (std::size_t j = 1; j <= std::min(previous.size(), most_columns); ++j) {
+      power *= 4;
+      current.push_back(current[j - 1] + (current[j - 1] - previous[j - 1]) / (power - 1));
+      const double error =
+          std::max(std::abs(current[j] - current[j - 1]), std::abs(current[j] - previous[j - 1])) +
+          noise;
+      if (error < best.error) best = {current[j], error, h, false};
+    }
+    const double jump = std::abs(sides.jump());
+    // Of a smooth function it halves with the step.
+    best.jump_stays = jump > 0.7 * previous_jump && jump > 30 * noise;
+    previous_jump = jump;
+    if (best.error <= goal && !best.jump_stays) break;
+    if (noise > best.error) break;
+    previous.swap(current);
+  }
+  return best;
+}
+
+Kink find_kink(const Line& line, const Contraction& f, double step) {
+  double previous = 0;
+  double h = step;
+  for (int round = 0; round < 3; ++round, h /= 16) {
+    const Sides sides(line, f, h);
+    const double jump = std::abs(sides.jump());
+    if (!(jump > 100 * difference_noise(f, h)) || jump < 0.5 * previous) return {};
+    previous = jump;
+    if (round < 2) continue;
+    // Every result may have a kink of its own, and each its own gradient between the sides.
+    Kink kink{true, 0, 0};
+    double spread = 0;
+    for (std::size_t i = 0; i < f.origin.size(); ++i) {
+      const double right = f.covector[i] * (sides.right.y[i] - f.origin[i]) / sides.right.t;
+      const double left = f.covector[i] * (sides.left.y[i] - f.origin[i]) / sides.left.t;
+      kink.lower += std::min(left, right);
+      kink.upper += std::max(left, right);
+      spread += std::abs(right - left);
+    }
+    const double reserve = 1e-3 * spread + difference_noise(f, h);
+    kink.lower -= reserve;
+    kink.upper += reserve;
+    return kink;
+  }
+  return {};
+}
+
+std::vector<StepDifference> step_sweep(const Line& line, const Contraction& f) {
+  std::vector<StepDifference> sweep;
+  for (int k = 0; k <= 40; k += 2) {
+    const double h = std::ldexp(line.unit, -k);
+    sweep.push_back({h, Sides(line, f, h).central()});
+  }
+  return sweep;
+}
+
+TaylorRemainder taylor_remainder(const Line& line, const Contraction& f, double slope,
+                                 double slope_error) {
+  TaylorRemainder result;
+  std::vector<double> x;  // log2 of step and remainder, where the remainder is above rounding
+  std::vector<double> y;
+  bool falls_faster = false;  // than with h, from the last of these to the next
+  for (int k = 3; k <= 33; k += 2) {
+    const Line::Point point = line.at(std::ldexp(line.unit, -k));
+    const double change = f.change(point.y);
+    const double remainder = std::abs(change - point.t * slope);
+    result.steps.push_back(point.t);
+    result.remainders.push_back(remainder);
+    const double rounding = 10 * (4 * f.noise + point.t * slope_error);
+    if (std::isfinite(remainder) && remainder > rounding) {
+      x.push_back(std::log2(point.t));
+      y.push_back(std::log2(remainder));
+      falls_faster = false;
+    } else if (!y.empty() && std::isfinite(remainder)) {
+      const double expected = std::exp2(y.back()) * point.t / std::exp2(x.back());
+      falls_faster = falls_faster || expected > 4 * rounding;
+    }
+  }
+  const bool finite = std::any_of(result.remainders.begin(), result.remainders.end(),
+                                  [](double r) { return std::isfinite(r); });
+  if (x.size() < 2) {
+    result.slope = std::nan("");
+    if (finite) result.verdict = Verdict::correct;  // a linear function: nothing remains
+    return result;
+  }
+  // The slope at the small end, where the leading term rules: over the last three decades or so.
+  const std::size_t last = x.size() - 1;
+  std::size_t first = last > 5 ? last - 5 : 0;
+  result.slope = (y[first] - y[last]) / (x[first] - x[last]);
+  result.decades = (y[0] - y[last]) * std::log10(2.0);
+  const double decades_of_steps = (x[first] - x[last]) * std::log10(2.0);
+  if (result.slope > 1.7 || falls_faster) {
+    result.verdict = Verdict::correct;
+  } else if (result.slope > 0.7 && result.slope < 1.3 && decades_of_steps >= 2) {
+    result.verdict = Verdict::wrong;
+  }
+  return result;
+}
+
+double rounding_noise(std::span<const double> values) {
+  constexpr double factor = 36.0 / 720.0;  // (3!)^2 / 6!
+  double sum = 0;
+  int count = 0;
+  for (std::size_t i = 0; i + 3 < values.size(); ++i, ++count) {
+    const double third = (values[i + 3] - values[i]) - 3 * (values[i + 2] - values[i + 1]);
+    sum += third * third;
+  }
+  return std::sqrt(factor * sum / count);
+}
+
+}  // namespace xgrad::detail

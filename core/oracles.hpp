@@ -1,0 +1,71 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include <xgrad/core/gradcheck.hpp>
+
+/// The numerical side of `gradcheck`: derivatives of a function along a line that know nothing of
+/// the tape.
+namespace xgrad::detail {
+
+/// The results of f at x + t u for a direction u.
+struct Line {
+  struct Point {
+    double t;               ///< as rounding of x + t u made it
+    std::vector<double> y;  ///< all results, one after the other
+  };
+  std::function<Point(double t)> at;
+  double unit = 1;  ///< the step over which f may be expected to change its shape; a power of 2
+};
+
+/// Results contracted with a covector, relative to the results at x.
+struct Contraction {
+  std::span<const double> covector;
+  std::span<const double> origin;
+  double noise;  ///< standard deviation of the contraction's rounding error
+
+  /// <covector, y - origin>: what did not change takes no part.
+  double change(std::span<const double> y) const;
+};
+
+/// A derivative with an estimate of its error.
+struct Estimate {
+  double value;
+  double error;     ///< infinite if nothing converged
+  double step;      ///< the smallest that took part
+  bool jump_stays;  ///< the one-sided differences did not approach each other
+};
+
+/// Central differences with steps unit / 8, unit / 16, ..., extrapolated to 0 in powers of the
+/// squared step, until the estimated error is at most `goal` or only rounding would be left.
+/// `shrink` divides the steps.
+Estimate extrapolated_difference(const Line& line, const Contraction& f, double goal,
+                                 double shrink = 1);
+
+/// The derivatives from the left and from the right where they differ.
+struct Kink {
+  bool found = false;
+  double lower = 0;  ///< a gradient is possible if it lies between these
+  double upper = 0;
+};
+
+/// Looks for a kink, or a jump, at x: whether the difference of the one-sided differences stays
+/// when the step, below `step`, is divided by 16 and again.
+Kink find_kink(const Line& line, const Contraction& f, double step);
+
+/// Central differences over the whole range of steps.
+std::vector<StepDifference> step_sweep(const Line& line, const Contraction& f);
+
+/// The remainder against the slope that the gradient gives, with verdict. `slope_error` is the
+/// rounding error of the slope.
+TaylorRemainder taylor_remainder(const Line& line, const Contraction& f, double slope,
+                                 double slope_error);
+
+/// The standard deviation of the rounding error in a function, from its values at equally spaced
+/// points so close to each other that third differences of the function itself vanish
+/// (More and Wild 2011, equation 2.5).
+double rounding_noise(std::span<const double> values);
+
+}  // namespace xgrad::detail

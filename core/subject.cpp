@@ -1,0 +1,184 @@
+#include <algorithm>
+#include <cmath>
+
+#include <xgrad/core/arithmetic.hpp>
+#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/subject.hpp>
+#include <xgrad/core/tape_data.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+constexpr double imaginary_step = 0x1p-500;  // its square vanishes beside it
+
+std::vector<double> flat(const Results& results) {
+  std::vector<double> all;
+  for (const Var& y : results) {
+    const std::vector<double> values = y.tensor().to_vector();
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
+
+/// The largest power of 2 that is at most x.
+double power_of_two(double x) { return std::exp2(std::floor(std::log2(x))); }
+
+}  // namespace
+
+ReplayedGenerators::ReplayedGenerators(const std::vector<Generator*>& besides_default)
+    : generators_(besides_default) {
+  generators_.push_back(&default_generator());
+  for (const Generator* generator : generators_) states_.push_back(*generator);
+}
+
+void ReplayedGenerators::rewind() const {
+  for (std::size_t i = 0; i < states_.size(); ++i) *generators_[i] = states_[i];
+}
+
+Subject::Subject(const std::function<Results()>& f, const CheckedInputs& inputs,
+                 const std::vector<Generator*>& generators)
+    : f_(f), inputs_(inputs), generators_(generators) {
+  for (const NamedVar& input : inputs.checked) {
+    values_.push_back(input.var.tensor().copy());
+    origin_.push_back(input.var.tensor().to_vector());
+  }
+}
+
+Subject::~Subject() {
+  for (std::size_t i = 0; i < values_.size(); ++i) inputs_.checked[i].var.assign(values_[i]);
+}
+
+void Subject::assign(std::size_t input, const std::vector<double>& values) const {
+  const Var& var = inputs_.checked[input].var;
+  var.assign(Tensor(var.shape(), values));
+}
+
+std::vector<double> Subject::values() {
+  const Tape tape;  // f may take gradients itself
+  return flat(run());
+}
+
+Subject::Gradients Subject::gradients(const std::vector<double>& covector) {
+  const Tape tape;
+  const Results results = run();
+  Gradients all{flat(results), {}, reached_inputs(results)};
+  if (all.y.size() != covector.size()) {
+    throw Error("gradcheck: the function gave " + std::to_string(covector.size()) +
+                " numbers before and gives " + std::to_string(all.y.size()) + " now");
+  }
+  Var total;
+  auto weight = covector.begin();
+  for (const Var& y : results) {
+    const auto end = weight + y.size();
+    const Var r = Tensor(y.shape(), std::vector<double>(weight, end));
+    weight = end;
+    if (!y.requires_grad()) continue;
+    const Var contracted = sum_to(y * r, {});
+    total = total.defined() ? Var(total + contracted) : contracted;
+  }
+  if (!total.defined()) {
+    for (const std::vector<double>& x : origin_) all.g.emplace_back(x.size(), 0.0);
+    return all;
+  }
+  std::vector<Var> xs;
+  for (const NamedVar& input : inputs_.checked) xs.push_back(input.var);
+  for (const Var& g : grad(total, xs)) all.g.push_back(g.tensor().to_vector());
+  return all;
+}
+
+Line Subject::along_entry(std::size_t input, std::size_t entry) {
+  const double x = origin_[input][entry];
+  const auto at = [this, input, entry, x](double t) -> Line::Point {
+    std::vector<double> moved = origin_[input];
+    moved[entry] = x + t;
+    assign(input, moved);
+    return {moved[entry] - x, values()};
+  };
+  return {at, power_of_two(std::max(1.0, std::abs(x)))};
+}
+
+Line Subject::along(std::size_t input, std::vector<double> direction) {
+  double squares = 0;
+  for (const double x : origin_[input]) squares += x * x;
+  const auto n = static_cast<double>(direction.size());
+  const auto at = [this, input, u = std::move(direction)](double t) -> Line::Point {
+    std::vector<double> moved = origin_[input];
+    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += t * u[i];
+    assign(input, moved);
+    return {t, values()};
+  };
+  // The direction is about sqrt(n) long.
+  return {at, power_of_two(std::max(1.0, std::sqrt(squares / n)) / std::sqrt(n))};
+}
+
+Results Subject::run() {
+  ++evaluations_;
+  generators_.rewind();
+  return f_();
+}
+
+std::vector<bool> Subject::reached_inputs(const Results& results) const {
+  TapeData& tape = *TapeData::current();
+  std::vector<bool> reached;
+  for (const NamedVar& input : inputs_.checked) {
+    const std::uint32_t start = tape.slot_of(input.var);
+    std::vector<bool> slots(tape.slots.size());
+    if (start != no_slot) slots[start] = true;
+    for (std::uint32_t node = 0; node < tape.nodes.size(); ++node) {
+      for (const Input& from : tape.inputs(node)) {
+        if (from.slot != no_slot && slots[from.slot]) slots[tape.nodes[node].slot] = true;
+      }
+    }
+    reached.push_back(std::any_of(results.begin(), results.end(), [&](const Var& y) {
+      const std::uint32_t end = tape.slot_of(y);
+      return end < slots.size() && slots[end];
+    }));
+  }
+  return reached;
+}
+
+ComplexStep::ComplexStep(Subject& subject, const std::vector<double>& covector)
+    : subject_(subject), covector_(covector) {
+  subject_.inputs_.convert(DType::complex128);
+}
+
+ComplexStep::~ComplexStep() { subject_.inputs_.convert(DType::float64); }
+
+ComplexStep::Derivative ComplexStep::along_entry(std::size_t input, std::size_t entry) {
+  std::vector<double> direction(subject_.origin(input).size());
+  direction[entry] = 1;
+  return along(input, direction);
+}
+
+ComplexStep::Derivative ComplexStep::along(std::size_t input,
+                                           const std::vector<double>& direction) {
+  set_imaginary(input, direction);
+  const Tape tape;  // f may take gradients itself
+  const Results results = subject_.run();
+  long double sum = 0;
+  double magnitude = 0;
+  auto weight = covector_.begin();
+  for (const Var& y : results) {
+    const Tensor values = contiguous(y.tensor());
+    for (Index i = 0; i < values.size(); ++i) {
+      const std::complex<double> z = values.data<std::complex<double>>()[i];
+      const double term = *weight++ * (z.imag() / imaginary_step);
+      sum += term;
+      magnitude += std::abs(term);
+    }
+  }
+  set_imaginary(input, std::vector<double>(direction.size()));
+  return {static_cast<double>(sum), magnitude};
+}
+
+void ComplexStep::set_imaginary(std::size_t input, const std::vector<double>& part) const {
+  const Var& var = subject_.inputs_.checked[input].var;
+  const std::vector<double>& x = subject_.origin(input);
+  const Tensor z = Tensor::uninitialized(var.shape(), DType::complex128);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    z.mutable_data<std::complex<double>>()[i] = {x[i], part[i] * imaginary_step};
+  }
+  var.assign(z);
+}
+
+}  // namespace xgrad::detail

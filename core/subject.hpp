@@ -1,0 +1,94 @@
+#pragma once
+
+#include <complex>
+
+#include <xgrad/core/gradcheck.hpp>
+#include <xgrad/core/oracles.hpp>
+#include <xgrad/core/tape.hpp>
+
+/// The function that `gradcheck` examines, as a function of plain numbers.
+namespace xgrad::detail {
+
+/// Rewinds random generators to where they were.
+class ReplayedGenerators {
+ public:
+  explicit ReplayedGenerators(const std::vector<Generator*>& besides_default);
+  ~ReplayedGenerators() { rewind(); }
+  ReplayedGenerators(const ReplayedGenerators&) = delete;
+  ReplayedGenerators& operator=(const ReplayedGenerators&) = delete;
+  void rewind() const;
+
+ private:
+  std::vector<Generator*> generators_;
+  std::vector<Generator> states_;
+};
+
+class Subject {
+ public:
+  Subject(const std::function<Results()>& f, const CheckedInputs& inputs,
+          const std::vector<Generator*>& generators);
+  /// Puts values and dtypes of the inputs back.
+  ~Subject();
+  Subject(const Subject&) = delete;
+  Subject& operator=(const Subject&) = delete;
+
+  std::size_t inputs() const { return origin_.size(); }
+  const std::vector<double>& origin(std::size_t input) const { return origin_[input]; }
+  Index evaluations() const { return evaluations_; }
+
+  void assign(std::size_t input, const std::vector<double>& values) const;
+  void restore(std::size_t input) const { assign(input, origin_[input]); }
+
+  /// All results, one after the other.
+  std::vector<double> values();
+
+  /// The results, and the tape's gradient of their contraction.
+  struct Gradients {
+    std::vector<double> y;
+    std::vector<std::vector<double>> g;  ///< for each input
+    std::vector<bool> reached;           ///< a recorded path leads from the input to a result
+  };
+  Gradients gradients(const std::vector<double>& covector);
+
+  /// The line through x along one entry, or along a direction of one input.
+  Line along_entry(std::size_t input, std::size_t entry);
+  Line along(std::size_t input, std::vector<double> direction);
+
+ private:
+  friend class ComplexStep;
+
+  Results run();
+  std::vector<bool> reached_inputs(const Results& results) const;
+
+  const std::function<Results()>& f_;
+  const CheckedInputs& inputs_;
+  ReplayedGenerators generators_;
+  std::vector<Tensor> values_;
+  std::vector<std::vector<double>> origin_;
+  Index evaluations_ = 0;
+};
+
+/// The derivatives of the contraction along directions, Im f(x + ihu) / h; while it lives, the
+/// inputs are complex128. Throws where an op has no complex form.
+class ComplexStep {
+ public:
+  ComplexStep(Subject& subject, const std::vector<double>& covector);
+  ~ComplexStep();
+  ComplexStep(const ComplexStep&) = delete;
+  ComplexStep& operator=(const ComplexStep&) = delete;
+
+  struct Derivative {
+    double value;
+    double magnitude;  ///< the sum of the absolute values of what was added
+  };
+  Derivative along_entry(std::size_t input, std::size_t entry);
+  Derivative along(std::size_t input, const std::vector<double>& direction);
+
+ private:
+  void set_imaginary(std::size_t input, const std::vector<double>& part) const;
+
+  Subject& subject_;
+  const std::vector<double>& covector_;
+};
+
+}  // namespace xgrad::detail
