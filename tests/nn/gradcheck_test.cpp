@@ -117,5 +117,59 @@ TEST(Gradcheck, ChecksEveryShippedModule) {
   EXPECT_TRUE(report) << report;
 }
 
+TEST(Gradcheck, AWholeSequenceByItsInputsStatesAndParameters) {
+  nn::LSTM lstm(3, 2, {.layers = 2, .bidirectional = true});
+  nn::LSTM::States initial;
+  for (int i = 0; i < 4; ++i) initial.push_back({draw({2, 2}), draw({2, 2})});
+  const auto report = gradcheck(lstm, draw({4, 2, 3}), initial, {4, 2});
+  EXPECT_EQ(report.verdict, Verdict::correct) << report;
+  EXPECT_EQ(report.inputs.size(), 1u + 2 * 4 + 3 * 4);
+  EXPECT_EQ(report["state3[1]"].entries, 4);
+  EXPECT_EQ(report["layer1_reverse.Wh"].verdict, Verdict::correct);
+}
+
+TEST(Gradcheck, ARecurrentWeightThatSeesOnlyZerosIsZero) {
+  nn::LSTM lstm(3, 2);
+  const auto report = gradcheck(lstm, draw({1, 2, 3}));
+  EXPECT_TRUE(report) << report;
+  EXPECT_EQ(report["layer0.Wh"].verdict, Verdict::zero);
+  EXPECT_EQ(report["layer0.Wx"].verdict, Verdict::correct);
+}
+
+TEST(Gradcheck, SecondDerivativesOfCellsAndSequences) {
+  nn::LSTMCell lstm_cell(3, 2);
+  const auto cell = gradgradcheck(lstm_cell, draw({2, 3}), {draw({2, 2}), draw({2, 2})});
+  EXPECT_EQ(cell.verdict, Verdict::correct) << cell;
+  EXPECT_TRUE(cell.complex_step) << cell;
+  nn::GRUCell gru_cell(3, 2);
+  const auto gru = gradgradcheck(gru_cell, draw({2, 3}), {draw({2, 2})});
+  EXPECT_EQ(gru.verdict, Verdict::correct) << gru;
+  nn::LSTM lstm(3, 4, {.layers = 2, .bidirectional = true});
+  const auto fast = gradgradcheck(lstm, draw({5, 2, 3}), {}, {}, {.fast = true});
+  EXPECT_EQ(fast.verdict, Verdict::correct) << fast;
+  EXPECT_TRUE(fast.fast);
+}
+
+TEST(Gradcheck, AFrozenParameterIsLeftOut) {
+  nn::LSTMCell cell(3, 2);
+  cell.Wh.set_trainable(false);
+  const auto report = gradcheck(cell, draw({2, 3}), {draw({2, 2}), draw({2, 2})});
+  EXPECT_EQ(report.verdict, Verdict::correct) << report;
+  EXPECT_THROW(report["Wh"], Error);
+}
+
+TEST(Gradcheck, PutsTheModuleBackWhenItThrows) {
+  nn::Linear linear(3, 2);
+  const std::vector<double> before = linear.W.tensor().to_vector();
+  int calls = 0;
+  const auto throws = [&](const std::vector<Var>& in) {
+    if (++calls >= 20) throw Error("test: enough");
+    return linear(in[0]);
+  };
+  EXPECT_THROW(nn::gradcheck(linear, throws, {{"x", draw({4, 3})}}), Error);
+  EXPECT_EQ(linear.dtype(), DType::float32);
+  EXPECT_EQ(linear.W.tensor().to_vector(), before);
+}
+
 }  // namespace
 }  // namespace xgrad
