@@ -6,7 +6,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
-#include <optional>
+#include <sstream>
 
 #include <xgrad/core/error.hpp>
 
@@ -22,7 +22,6 @@ using xgrad::Verdict;
 constexpr double top = 96;                           // title and legend
 constexpr double panel_top = 34, panel_bottom = 42;  // title; axis
 constexpr double panel_left = 46, panel_right = 10;  // axis; margin
-constexpr double panel_height = 250;
 constexpr double outer = 14;
 
 constexpr const char* grey = "#555555";
@@ -80,7 +79,7 @@ struct Range {
     if (most_step == 0) most_step = 1;  // nothing to draw
     step_low = decade_below(least_step);
     step_high = decade_above(std::max(most_step, 2 * least_step));
-    error_low = std::max(decade_below(least), -18);
+    error_low = std::clamp(decade_below(least), -18, -1);
     error_high = std::min(decade_above(most), 10);
   }
 
@@ -92,19 +91,19 @@ struct Range {
 /// The axes of one panel.
 class Panel {
  public:
-  Panel(Svg& svg, const Range& range, double x, double y, double width)
+  Panel(Svg& svg, const Range& range, double x, double y, double width, double height)
       : svg_(svg),
         range_(range),
         left_(x + panel_left),
         right_(x + width - panel_right),
         top_(y + panel_top),
-        bottom_(y + panel_height - panel_bottom) {}
+        bottom_(y + height - panel_bottom) {}
 
   double x(double step) const {
     return left_ + (std::log10(step) - range_.step_low) / (range_.step_high - range_.step_low) *
                        (right_ - left_);
   }
-  /// Errors off the axis lie on its edge.
+  /// Errors off the axis, 0 among them, lie on its edge.
   double y(double error) const {
     const double height =
         (std::log10(error) - range_.error_low) / (range_.error_high - range_.error_low);
@@ -190,10 +189,11 @@ class Panel {
     svg_.text(
         right_, top_ - 20, name(verdict),
         "text-anchor=\"end\" font-weight=\"bold\" fill=\"" + std::string(color(verdict)) + '"');
-    std::string inputs;
+    std::string inputs = verdict == Verdict::wrong ? "wrong: " : "";
+    const std::size_t start = inputs.size();
     for (const GradcheckInput& input : checked.report.inputs) {
       if (verdict == Verdict::wrong && input.verdict != verdict) continue;
-      inputs += (inputs.empty() ? "" : ", ") + input.name;
+      inputs += (inputs.size() == start ? "" : ", ") + input.name;
     }
     const auto room = static_cast<std::size_t>((right_ - left_) / 6);
     if (inputs.size() > room) inputs = inputs.substr(0, room - 3) + "...";
@@ -212,7 +212,7 @@ void legend(Svg& svg, const std::vector<Checked>& all) {
   const auto sample = [&](const std::string& style, const std::string& words) {
     svg.line(x, y - 4, x + 30, y - 4, style);
     svg.text(x + 36, y, words);
-    x += 36 + 6.6 * static_cast<double>(words.size()) + 20;
+    x += 36 + 7.5 * static_cast<double>(words.size()) + 18;
   };
   for (const Verdict verdict : {Verdict::correct, Verdict::zero, Verdict::kink,
                                 Verdict::ill_conditioned, Verdict::vacuous, Verdict::wrong}) {
@@ -223,7 +223,7 @@ void legend(Svg& svg, const std::vector<Checked>& all) {
     if (used) sample(curve_style(verdict), name(verdict));
   }
   sample(guide_style(), "slopes 2 and -1");
-  sample(explained_style(), "what rounding explains in the check");
+  sample(explained_style(), "error that rounding explains in the check");
 }
 
 }  // namespace
@@ -232,23 +232,31 @@ void draw(const std::filesystem::path& path, const std::vector<Checked>& all) {
   const std::size_t columns = std::clamp<std::size_t>(all.size(), 1, 4);
   const std::size_t rows = (all.size() + columns - 1) / columns;
   const double panel_width = columns == 1 ? 720 : columns == 2 ? 440 : 290;
+  const double panel_height = columns == 1 ? 400 : columns == 2 ? 320 : 250;
   const double width = 2 * outer + panel_width * static_cast<double>(columns);
   const double height = top + panel_height * static_cast<double>(rows) + outer;
   Svg svg(width, height);
   svg.text(outer + panel_left, 30, "Error of central differences over their step",
            "font-size=\"18\" font-weight=\"bold\"");
   svg.text(outer + panel_left, 52,
-           "|(f(x+h) - f(x-h)) / 2h - analytic| / largest entry, at each input's worst entry: a "
-           "valley if the gradient is right, a plateau if not",
+           "at the worst entry of each input: a valley if the gradient is right, a plateau if it "
+           "is wrong",
            "fill=\"#555555\"");
   legend(svg, all);
   const Range range(all);
+  for (std::size_t row = 0; row < rows; ++row) {
+    const double middle = top + panel_height * static_cast<double>(row) +
+                          (panel_top + panel_height - panel_bottom) / 2;
+    svg.vertical_text(outer + 2, middle, "relative error",
+                      "text-anchor=\"middle\" font-size=\"11\" fill=\"#333333\"");
+  }
   for (std::size_t i = 0; i < all.size(); ++i) {
     const double x = outer + panel_width * static_cast<double>(i % columns);
     const double y = top + panel_height * static_cast<double>(i / columns);
-    Panel(svg, range, x, y, panel_width).draw(all[i]);
+    Panel(svg, range, x, y, panel_width, panel_height).draw(all[i]);
   }
 
+  errno = 0;
   std::ofstream out(path, std::ios::binary);
   out << svg.finish() << std::flush;
   out.close();

@@ -9,7 +9,6 @@
 #include "drawing.hpp"
 #include "options.hpp"
 #include "report.hpp"
-#include "sparkline.hpp"
 #include "terminal.hpp"
 
 using namespace gradient_check;
@@ -19,6 +18,7 @@ namespace {
 /// The exit status.
 int run(const Options& options) {
   const Terminal terminal = standard_output();
+  print_guide(std::cout, terminal);
   std::vector<Checked> all;
   for (const Check* check : options.checks) {
     all.push_back({check, check->run(options.setup)});

@@ -32,6 +32,19 @@ bool Checked::as_expected() const {
   return check->faulty ? report.verdict == xgrad::Verdict::wrong : static_cast<bool>(report);
 }
 
+void print_guide(std::ostream& out, const Terminal& terminal) {
+  out << "Columns: the worst entry of each input, the tape's derivative there, the numeric one, "
+         "their\n"
+         "difference, how much of it rounding can explain, the smallest relative error that would\n"
+         "be detected in any entry, and the slope of the Taylor remainder over the step: 2 if the\n"
+         "gradient is right, 1 if it is wrong.\n"
+         "Pictures: the error of central differences at that entry, a character for each step,\n"
+         "1e-12 "
+      << sparkline_levels(terminal.utf8)
+      << " 1. A valley, truncation on its right and rounding on its left, if the\n"
+         "gradient is right; a plateau, as high as the mistake, if it is wrong.\n\n";
+}
+
 void print(std::ostream& out, const Checked& checked, const Terminal& terminal) {
   std::ostringstream text;
   text << checked.check->name << ": " << checked.check->title << '\n' << checked.report;
@@ -43,9 +56,8 @@ void print(std::ostream& out, const Checked& checked, const Terminal& terminal) 
   for (const GradcheckInput& input : checked.report.inputs) {
     if (input.sweep.empty()) continue;
     if (first) {
-      text << "errors of central differences; from left to right the step rises from "
-           << std::setprecision(1) << input.sweep.back().step << " to " << input.sweep.front().step
-           << ":\n";
+      text << "errors of central differences with steps from " << std::setprecision(1)
+           << input.sweep.back().step << " (left) to " << input.sweep.front().step << " (right)\n";
       first = false;
     }
     text << "  " << std::left << std::setw(static_cast<int>(width)) << input.name << "  "

@@ -16,6 +16,9 @@ struct Checked {
   bool as_expected() const;
 };
 
+/// How to read what follows.
+void print_guide(std::ostream& out, const Terminal& terminal);
+
 /// The report for people: a table, what is wrong, and how the errors of central differences depend
 /// on the step.
 void print(std::ostream& out, const Checked& checked, const Terminal& terminal);

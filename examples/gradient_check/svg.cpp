@@ -55,6 +55,13 @@ void Svg::text(double x, double y, const std::string& words, const std::string& 
        << escaped(words) << "</text>\n";
 }
 
+void Svg::vertical_text(double x, double y, const std::string& words,
+                        const std::string& attributes) {
+  std::ostringstream turned;
+  turned << "transform=\"rotate(-90 " << rounded(x) << ' ' << rounded(y) << ")\" " << attributes;
+  text(x, y, words, turned.str());
+}
+
 void Svg::power_of_ten(double x, double y, int exponent, const std::string& attributes) {
   out_ << "<text x=\"" << rounded(x) << "\" y=\"" << rounded(y) << "\" " << attributes
        << ">10<tspan dy=\"-5\" font-size=\"75%\">" << (exponent < 0 ? "−" : "")

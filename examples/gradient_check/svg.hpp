@@ -19,6 +19,8 @@ class Svg {
   /// With a title, which viewers show under the pointer.
   void curve(const Points& points, const std::string& title, const std::string& attributes);
   void text(double x, double y, const std::string& words, const std::string& attributes = {});
+  /// Upwards.
+  void vertical_text(double x, double y, const std::string& words, const std::string& attributes);
   /// 10 to the power of `exponent`.
   void power_of_ten(double x, double y, int exponent, const std::string& attributes);
 
