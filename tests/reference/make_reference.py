@@ -10,6 +10,7 @@ new case leaves the others alone. The schema is described in README.md.
 """
 
 import math
+import random
 import sys
 
 sys.dont_write_bytecode = True
@@ -446,7 +447,9 @@ def loss_ops(ops):
         "mae": (F.l1_loss, {}),
         "huber": (F.huber_loss, {"delta": 1.0}),
         "huber_0.5": (F.huber_loss, {"op": "huber", "delta": 0.5}),
+        "huber_2.5": (F.huber_loss, {"op": "huber", "delta": 2.5}),
     }
+    shapes = {"scalar": (), "one": (1,), "3d": (2, 3, 2), "4d": (2, 1, 2, 2), "empty": (0, 3)}
     kinks = {
         "prediction": rows(1, 2, 0.0, -3, 0.5, -0.5, 1, -1, 1.5, 1e4),
         "target": rows(1, 2, -0.0, -3, 0, 0, 0, 0, 0, -1e4),
@@ -462,6 +465,9 @@ def loss_ops(ops):
 
             generic = {"prediction": (3, 4), "target": (3, 4)}
             ops.add(f"{name}/{reduction}", run, generic, **all_options)
+            for label, shape in shapes.items():
+                inputs = {"prediction": shape, "target": shape}
+                ops.add(f"{name}/{label}_{reduction}", run, inputs, **all_options)
             if reduction == "none":
                 ops.add(f"{name}/kink", run, kinks, **all_options)
                 ops.add(f"{name}/special", run, special, **all_options)
@@ -496,6 +502,22 @@ def loss_ops(ops):
     add_cross_entropy("sequence_mean", (2, 3, 5), sequence)
     add_cross_entropy("sequence_none", (2, 3, 5), sequence, "none", smoothing=0.2)
     add_cross_entropy("one_class", (2, 1), [0, 0], "none")
+    # Every combination of the options, for one row, for sequences, and for more axes.
+    generator = random.Random("cross_entropy targets")
+    for label, shape in {"row": (), "3d": (2, 3), "4d": (2, 1, 3)}.items():
+        classes = [generator.randrange(5) for _ in range(math.prod(shape))]
+        classes[0] = 3
+        for reduction in ("mean", "sum", "none"):
+            for ignore in (-100, -1, 3):  # none, one by a number that is no class, one class
+                numbers = [ignore if ignore == -1 and i == 0 else c for i, c in enumerate(classes)]
+                target = torch.tensor(numbers).reshape(shape).tolist()
+                for smoothing in (0.0, 0.1, 1.0):
+                    title = f"{label}/{reduction}/ignore{ignore}/smoothing{smoothing}"
+                    logits = (*shape, 5)
+                    add_cross_entropy(title, logits, target, reduction, ignore, smoothing)
+    for reduction in ("mean", "sum", "none"):
+        title = f"all_ignored_smoothing_{reduction}"
+        add_cross_entropy(title, (2, 5), [-100, -100], reduction, smoothing=0.1)
     large = rows([1e4, 0, -1e4], [1e4, 0, -1e4], [-1e4, -1e4, -1e4])
     add_cross_entropy("large", large, [0, 2, 1], "none")
     add_cross_entropy("large_smoothing", large, [0, 2, 1], "none", smoothing=0.1)
@@ -512,6 +534,10 @@ def loss_ops(ops):
     for reduction in ("mean", "sum", "none"):
         inputs = {"logits": (3, 4), "target": Draw("target " + reduction)(3, 4, low=0, high=1)}
         ops.add(f"{name}/{reduction}", binary(reduction), inputs, reduction=reduction)
+        for label, shape in shapes.items():
+            target = Draw(f"target {label} {reduction}")(*shape, low=0, high=1)
+            inputs = {"logits": shape, "target": target}
+            ops.add(f"{name}/{label}_{reduction}", binary(reduction), inputs, reduction=reduction)
     points = [-1000, -100, -0.0, 0.0, 100, 1000]
     for label, logits in (("extreme", points), ("special", SPECIAL)):
         grid = rows(*[[value] * 3 for value in logits])
