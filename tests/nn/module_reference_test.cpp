@@ -325,16 +325,14 @@ void check(const json& data, TapeMode mode, DType dtype, double tolerance) {
   subject.module.train(data.at("options").value("training", true));
   subject.module.to(dtype);
   Vars vars;
-  std::set<std::string> names;
+  Vars leaves;  // all that has a gradient
   for (const nn::NamedParameter& parameter : subject.module.named_parameters()) {
     ASSERT_TRUE(inputs.contains(parameter.name)) << "torch has no " << parameter.name;
     parameter.var.assign(tensor(inputs.at(parameter.name), dtype));
-    names.insert(parameter.name);
+    leaves[parameter.name] = parameter.var;
   }
-  Vars leaves;  // all that has a gradient
-  for (const nn::NamedParameter& p : subject.module.named_parameters()) leaves[p.name] = p.var;
   for (const auto& [name, value] : inputs.items()) {
-    if (names.contains(name)) continue;
+    if (leaves.contains(name)) continue;
     const Tensor given = tensor(value, dtype);
     vars[name] = gradients.contains(name) ? parameter(given, name) : Var(given);
     if (gradients.contains(name)) leaves[name] = vars[name];

@@ -28,15 +28,15 @@ struct Declarations {
       return name.substr(name.find_last_of(':') + 1);  // npos + 1 is 0
     };
     std::set<std::string> found;
-    for (std::size_t before = 1; before != found.size();) {
+    std::size_t before = 0;
+    do {
       before = found.size();
       for (const auto& [name, base] : bases) {
         if (!roots.contains(base)) continue;
         found.insert(name);
         roots.insert(last_word(name));
       }
-      if (found.empty()) break;
-    }
+    } while (found.size() != before);
     return found;
   }
 };
@@ -65,10 +65,9 @@ inline void add_declarations(const std::string& header, Declarations& to) {
     }
     return result + name;
   };
-  const auto inner = [&](const std::string& name) { return name.starts_with("detail::"); };
   const auto add_base = [&](const std::smatch& match) {
     const std::string name = qualified(match[1]);
-    if (!inner(name)) to.bases[name] = match[2];
+    if (name.find("detail::") == std::string::npos) to.bases[name] = match[2];
   };
   int parentheses = 0;
   for (std::size_t at = 0; at < text.size(); ++at) {
