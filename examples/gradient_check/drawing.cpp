@@ -212,7 +212,7 @@ void legend(Svg& svg, const std::vector<Checked>& all) {
   const auto sample = [&](const std::string& style, const std::string& words) {
     svg.line(x, y - 4, x + 30, y - 4, style);
     svg.text(x + 36, y, words);
-    x += 36 + 7.5 * static_cast<double>(words.size()) + 18;
+    x += 36 + 7.5 * static_cast<double>(words.size()) + 26;
   };
   for (const Verdict verdict : {Verdict::correct, Verdict::zero, Verdict::kink,
                                 Verdict::ill_conditioned, Verdict::vacuous, Verdict::wrong}) {

@@ -33,16 +33,15 @@ bool Checked::as_expected() const {
 }
 
 void print_guide(std::ostream& out, const Terminal& terminal) {
-  out << "Columns: the worst entry of each input, the tape's derivative there, the numeric one, "
-         "their\n"
-         "difference, how much of it rounding can explain, the smallest relative error that would\n"
-         "be detected in any entry, and the slope of the Taylor remainder over the step: 2 if the\n"
-         "gradient is right, 1 if it is wrong.\n"
-         "Pictures: the error of central differences at that entry, a character for each step,\n"
-         "1e-12 "
+  out << "Columns: the worst entry of each input, the tape's derivative there, the numeric one,\n"
+         "their difference, how much of it rounding explains, the smallest relative error that\n"
+         "would be detected in any entry, and the slope of the Taylor remainder over the step,\n"
+         "which is 2 if the gradient is right, 1 if it is wrong.\n"
+         "Pictures: the relative error of central differences at that entry, a character for\n"
+         "each step, 1e-12 "
       << sparkline_levels(terminal.utf8)
-      << " 1. A valley, truncation on its right and rounding on its left, if the\n"
-         "gradient is right; a plateau, as high as the mistake, if it is wrong.\n\n";
+      << " 1. A valley, rounding on its left and truncation on its\n"
+         "right, if the gradient is right; a plateau, as high as the mistake, if it is wrong.\n\n";
 }
 
 void print(std::ostream& out, const Checked& checked, const Terminal& terminal) {
@@ -74,8 +73,11 @@ void print_summary(std::ostream& out, const std::vector<Checked>& all, const Ter
   for (const Checked& each : all) {
     text << "  " << std::left << std::setw(static_cast<int>(width)) << each.check->name << "  "
          << name(each.report.verdict);
-    if (each.check->faulty)
-      text << (each.as_expected() ? ", as it should be" : ", should be WRONG");
+    if (!each.as_expected()) {
+      text << (each.check->faulty ? ", but should be WRONG" : ", but should be correct");
+    } else if (each.check->faulty) {
+      text << ", as it should be";
+    }
     text << '\n';
   }
   out << with_colors(text.str(), terminal);
