@@ -126,24 +126,32 @@ class Judge {
                             std::optional<ComplexStep::Derivative> complex) const {
     GradcheckEntry entry;
     entry.analytic = analytic;
-    entry.complex_step = complex ? complex->value : std::nan("");
+    const bool analytic_step = complex && std::isfinite(complex->value);
+    entry.complex_step = analytic_step ? complex->value : std::nan("");
     const double rounding = noise_reserve * analytic_noise;
+    const double complex_tolerance =
+        rounding + (analytic_step ? 64 * epsilon * complex->magnitude : 0);
     const double size = std::max(scale_, std::isfinite(analytic) ? std::abs(analytic) : 0);
-    const double goal = std::max({1e-3 * resolution_ * size, rounding / 10});
+    const double goal = std::max(1e-3 * resolution_ * size, rounding / 10);
+    const auto tolerance = [&](const Estimate& e) {
+      return extrapolation_reserve * e.error + rounding;
+    };
+    const auto fits = [&](const Estimate& e, double value, double reserve) {
+      return std::abs(e.value - value) <= tolerance(e) + reserve;
+    };
     Estimate differences = extrapolated_difference(line, f_, goal);
+    const bool doubtful = !fits(differences, analytic, 0) ||
+                          (analytic_step && !fits(differences, complex->value, complex_tolerance));
+    if (doubtful) differences = confirmed(line, goal, differences);
+    const bool converged = std::isfinite(differences.value);
     entry.differences = differences.value;
     entry.differences_error = differences.error;
     entry.numeric = differences.value;
-    entry.tolerance = extrapolation_reserve * differences.error + rounding;
+    entry.tolerance = tolerance(differences);
 
-    const bool converged = std::isfinite(differences.value);
-    const bool suspicious = !converged || differences.jump_stays ||
-                            !(entry.error() <= entry.tolerance) ||
-                            entry.tolerance > resolution_ * size;
-    if (suspicious) {
-      const double step = converged && !differences.jump_stays
-                              ? std::min(line.unit * 0x1p-16, differences.step / 4)
-                              : line.unit * 0x1p-16;
+    if (doubtful || differences.jump_stays || entry.tolerance > resolution_ * size) {
+      double step = line.unit * 0x1p-16;
+      if (converged && !differences.jump_stays) step = std::min(step, differences.step / 4);
       const Kink kink = find_kink(line, f_, step);
       if (kink.found) {
         const bool between = analytic >= kink.lower && analytic <= kink.upper;
@@ -151,22 +159,14 @@ class Judge {
         return entry;
       }
     }
-    if (complex && std::isfinite(complex->value)) {
-      const double allowed = rounding + 64 * epsilon * complex->magnitude;
-      const bool agrees =
-          !converged || std::abs(complex->value - differences.value) <= entry.tolerance + allowed;
-      if (!agrees) return undecided(entry);
-      entry.numeric = complex->value;
-      entry.tolerance = allowed;
-    } else if (!converged) {
-      return undecided(entry);
-    } else if (!(entry.error() <= entry.tolerance)) {
-      // Without a second opinion another, finer sweep must say the same.
-      const Estimate again = extrapolated_difference(line, f_, goal, 3 * 0x1p8);
-      if (!(std::abs(again.value - differences.value) <=
-            extrapolation_reserve * (again.error + differences.error))) {
+    if (analytic_step) {
+      if (converged && !fits(differences, complex->value, complex_tolerance)) {
         return undecided(entry);
       }
+      entry.numeric = complex->value;
+      entry.tolerance = complex_tolerance;
+    } else if (!converged) {
+      return undecided(entry);
     }
     if (!(entry.error() <= entry.tolerance)) {
       entry.verdict = Verdict::wrong;
@@ -182,6 +182,24 @@ class Judge {
   }
 
  private:
+  /// What two sweeps agree on: columns of one tableau may be close to each other by chance.
+  Estimate confirmed(const Line& line, double goal, const Estimate& first) const {
+    std::vector<Estimate> sweeps{first};
+    for (const double shrink : {3 * 0x1p8, 3 * 0x1p13}) {
+      const Estimate next = extrapolated_difference(line, f_, goal, shrink);
+      for (const Estimate& other : sweeps) {
+        const double apart = std::abs(next.value - other.value);
+        if (apart <= extrapolation_reserve * (next.error + other.error)) {
+          Estimate both = next.error < other.error ? next : other;
+          both.error = std::max({next.error, other.error, apart});
+          return both;
+        }
+      }
+      sweeps.push_back(next);
+    }
+    return {std::nan(""), std::numeric_limits<double>::infinity(), first.step, first.jump_stays};
+  }
+
   static GradcheckEntry undecided(GradcheckEntry entry) {
     entry.verdict = Verdict::ill_conditioned;
     return entry;
