@@ -27,6 +27,12 @@ constexpr double epsilon = std::numeric_limits<double>::epsilon();
 constexpr double noise_reserve = 100;
 /// How far the extrapolation may be off beyond its own estimate.
 constexpr double extrapolation_reserve = 10;
+/// How many times more rounding the tape's gradient may show than the complex step's.
+constexpr double gradient_noise_reserve = 1000;
+/// Where rounding is measured: x + t u for t = noise_spacing, 2 noise_spacing, ..., not x itself,
+/// which may be at a kink.
+constexpr std::size_t noise_points = 7;
+constexpr double noise_spacing = 0x1p-40;
 
 Shape position_of(std::size_t entry, const Shape& shape) {
   Shape position = shape;
@@ -37,12 +43,14 @@ Shape position_of(std::size_t entry, const Shape& shape) {
   return position;
 }
 
-/// Numbers of magnitude 1/2 to 1, multiples of 1/16, of random sign: none of them hides what it is
-/// multiplied with, and no two errors of one size cancel.
+/// Numbers of magnitude 1/2 to 1 and of random sign: none of them hides what it is multiplied with.
+/// They are multiples of 2^-20, enough that no two of them are the same and no few of them add up
+/// to zero: a transposed or a lost term would hide behind that.
 std::vector<double> random_weights(Generator& random, std::size_t n) {
+  constexpr std::uint64_t one = std::uint64_t{1} << 20;
   std::vector<double> weights(n);
   for (double& w : weights) {
-    const double magnitude = static_cast<double>(8 + random.below(9)) / 16;
+    const double magnitude = static_cast<double>(one / 2 + random.below(one / 2 + 1)) / one;
     w = random.below(2) == 0 ? magnitude : -magnitude;
   }
   return weights;
@@ -62,8 +70,6 @@ struct Noise {
 
 Noise measure_noise(Subject& subject, const std::vector<double>& covector,
                     const Subject::Gradients& at_x, Generator& random) {
-  constexpr std::size_t points = 7;
-  constexpr double spacing = 0x1p-40;
   const std::vector<double> covector_direction = random_weights(random, covector.size());
   std::vector<std::vector<double>> directions;
   for (std::size_t k = 0; k < subject.inputs(); ++k) {
@@ -71,8 +77,8 @@ Noise measure_noise(Subject& subject, const std::vector<double>& covector,
   }
   std::vector<double> contractions;
   std::vector<std::vector<std::vector<double>>> gradients(subject.inputs());
-  for (std::size_t point = 1; point <= points; ++point) {  // not x itself: it may be at a kink
-    const double t = spacing * static_cast<double>(point);
+  for (std::size_t point = 1; point <= noise_points; ++point) {
+    const double t = noise_spacing * static_cast<double>(point);
     for (std::size_t k = 0; k < subject.inputs(); ++k) {
       std::vector<double> x = subject.origin(k);
       for (std::size_t i = 0; i < x.size(); ++i) {
@@ -293,12 +299,36 @@ class Check {
                                          : step.along_entry(k, i));
         }
       }
+      limit_noise(step);
       complex_ = std::move(all);
       report_.complex_step = true;
     } catch (const Error& error) {
       report_.complex_step_note = error.what();
     }
     for (std::size_t k = 0; k < subject_.inputs(); ++k) subject_.restore(k);
+  }
+
+  /// The complex step computes the same derivative forward and rounds about as much. If the tape's
+  /// gradient shows far more noise, the noise is a fault (numbers cut to float32), no excuse.
+  void limit_noise(ComplexStep& step) {
+    for (std::size_t k = 0; k < subject_.inputs(); ++k) {
+      const std::vector<double>& g = at_x_.g[k];
+      const std::vector<double> direction = random_weights(random_, g.size());
+      std::vector<double> slopes;
+      double magnitude = 0;
+      for (std::size_t point = 1; point <= noise_points; ++point) {
+        const double t = noise_spacing * static_cast<double>(point);
+        const ComplexStep::Derivative slope = step.along(k, direction, t);
+        slopes.push_back(slope.value);
+        magnitude = slope.magnitude;
+      }
+      for (std::size_t i = 0; i < g.size(); ++i) magnitude += std::abs(g[i] * direction[i]);
+      const double explained =
+          gradient_noise_reserve * (rounding_noise(slopes) + epsilon * magnitude);
+      const double shown = slope_along(k, direction).second;
+      if (!(shown > explained)) continue;  // also where the derivatives are not finite
+      for (double& noise : noise_.gradient[k]) noise *= explained / shown;
+    }
   }
 
   void check_input(GradcheckInput& input, std::size_t k) {
