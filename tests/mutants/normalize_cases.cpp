@@ -112,9 +112,9 @@ Case masked() {
             return std::vector<NamedVar>{{"x", draw_signs(random, {4, 4})}};
           },
           [](const Vars& in, int fault) -> Vars {
-            const auto draw_mask = [](const Var& x) {
-              return numbers_like(
-                  x, [](Index) { return default_generator().below(2) == 0 ? 0.0 : 2.0; });
+            const auto random = std::make_shared<Generator>(3);
+            const auto draw_mask = [random](const Var& x) {
+              return numbers_like(x, [&](Index) { return random->below(2) == 0 ? 0.0 : 2.0; });
             };
             const auto mask = std::make_shared<Var>();
             return {op(
