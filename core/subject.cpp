@@ -150,9 +150,9 @@ ComplexStep::Derivative ComplexStep::along_entry(std::size_t input, std::size_t 
   return along(input, direction);
 }
 
-ComplexStep::Derivative ComplexStep::along(std::size_t input,
-                                           const std::vector<double>& direction) {
-  set_imaginary(input, direction);
+ComplexStep::Derivative ComplexStep::along(std::size_t input, const std::vector<double>& direction,
+                                           double t) {
+  move(input, direction, t, imaginary_step);
   const Tape tape;  // f may take gradients itself
   const Results results = subject_.run();
   long double sum = 0;
@@ -167,16 +167,17 @@ ComplexStep::Derivative ComplexStep::along(std::size_t input,
       magnitude += std::abs(term);
     }
   }
-  set_imaginary(input, std::vector<double>(direction.size()));
+  move(input, direction, 0, 0);
   return {static_cast<double>(sum), magnitude};
 }
 
-void ComplexStep::set_imaginary(std::size_t input, const std::vector<double>& part) const {
+void ComplexStep::move(std::size_t input, const std::vector<double>& direction, double t,
+                       double h) const {
   const Var& var = subject_.inputs_.checked[input].var;
   const std::vector<double>& x = subject_.origin(input);
   const Tensor z = Tensor::uninitialized(var.shape(), DType::complex128);
   for (std::size_t i = 0; i < x.size(); ++i) {
-    z.mutable_data<std::complex<double>>()[i] = {x[i], part[i] * imaginary_step};
+    z.mutable_data<std::complex<double>>()[i] = {x[i] + t * direction[i], h * direction[i]};
   }
   var.assign(z);
 }

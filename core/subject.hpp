@@ -82,10 +82,12 @@ class ComplexStep {
     double magnitude;  ///< the sum of the absolute values of what was added
   };
   Derivative along_entry(std::size_t input, std::size_t entry);
-  Derivative along(std::size_t input, const std::vector<double>& direction);
+  /// At x + t u along u.
+  Derivative along(std::size_t input, const std::vector<double>& direction, double t = 0);
 
  private:
-  void set_imaginary(std::size_t input, const std::vector<double>& part) const;
+  /// x + (t + ih) u
+  void move(std::size_t input, const std::vector<double>& direction, double t, double h) const;
 
   Subject& subject_;
   const std::vector<double>& covector_;
