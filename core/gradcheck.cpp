@@ -152,7 +152,8 @@ class Judge {
       }
     }
     if (complex && std::isfinite(complex->value)) {
-      const double allowed = rounding + 64 * epsilon * complex->magnitude;
+      // Besides relative rounding: the step itself, where f is even in it, as (ih)^2 is.
+      const double allowed = rounding + 64 * epsilon * complex->magnitude + imaginary_step;
       const bool agrees =
           !converged || std::abs(complex->value - differences.value) <= entry.tolerance + allowed;
       if (!agrees) return undecided(entry);

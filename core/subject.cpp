@@ -9,8 +9,6 @@
 namespace xgrad::detail {
 namespace {
 
-constexpr double imaginary_step = 0x1p-500;  // its square vanishes beside it
-
 std::vector<double> flat(const Results& results) {
   std::vector<double> all;
   for (const Var& y : results) {

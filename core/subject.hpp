@@ -68,6 +68,9 @@ class Subject {
   Index evaluations_ = 0;
 };
 
+/// The length of a complex step: its square vanishes beside it.
+inline constexpr double imaginary_step = 0x1p-500;
+
 /// The derivatives of the contraction along directions, Im f(x + ihu) / h; while it lives, the
 /// inputs are complex128. Throws where an op has no complex form.
 class ComplexStep {
