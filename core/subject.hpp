@@ -71,7 +71,7 @@ class Subject {
 /// The length of a complex step: its square vanishes beside it.
 inline constexpr double imaginary_step = 0x1p-500;
 
-/// The derivatives of the contraction along directions, Im f(x + ihu) / h; while it lives, the
+/// The derivatives of the contraction along directions u, Im f(x + ihu) / h; while it lives, the
 /// inputs are complex128. Throws where an op has no complex form.
 class ComplexStep {
  public:
@@ -83,12 +83,14 @@ class ComplexStep {
   struct Derivative {
     double value;
     double magnitude;  ///< the sum of the absolute values of what was added
+    double noise;      ///< standard deviation of rounding, from steps of other lengths
   };
   Derivative along_entry(std::size_t input, std::size_t entry);
   Derivative along(std::size_t input, const std::vector<double>& direction);
 
  private:
-  void set_imaginary(std::size_t input, const std::vector<double>& part) const;
+  void set_imaginary(std::size_t input, const std::vector<double>& part, double step) const;
+  Derivative with_step(std::size_t input, const std::vector<double>& direction, double step);
 
   Subject& subject_;
   const std::vector<double>& covector_;

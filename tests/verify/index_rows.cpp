@@ -86,14 +86,14 @@ GradcheckRows dropout_rows() {
     rows.push_back({"dropout",
                     to_string(shape),
                     [](In in) {
-                      return Results{dropout(in[0], 0.4), in[0]};
+                      return Results{dropout(in[0], 0.4), 0.3 * in[0]};
                     },
                     {{shape}}});
   }
   rows.push_back({"dropout",
                   "()",
                   [](In in) {
-                    return Results{dropout(in[0], 0.4), in[0]};
+                    return Results{dropout(in[0], 0.4), 0.3 * in[0]};
                   },
                   {{{}}}});
   rows.push_back({"dropout",

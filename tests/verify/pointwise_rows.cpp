@@ -145,8 +145,10 @@ GradcheckRows arithmetic_rows() {
                   true});
   rows.push_back({"where",
                   "what is not chosen is infinite",
-                  [](In in) { return Results{where(in[0], 1.0 / (in[1] - 0.25), 3 * in[1])}; },
-                  {{{2}, 0, 0, {0, 1}, true}, {{2}, 0, 0, {0.25, 0.5}}}});
+                  [](In in) { return Results{where(in[0], in[1] * in[1], in[2])}; },
+                  {{{2}, 0, 0, {1, 1}, true},
+                   {{2}},
+                   {{2}, 0, 0, {std::numeric_limits<double>::infinity(), std::nan("")}, true}}});
   rows.push_back({"where",
                   "the same Var as all three",
                   [](In in) { return Results{where(in[0], in[0], in[0])}; },
