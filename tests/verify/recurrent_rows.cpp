@@ -91,14 +91,14 @@ void add_forms(ModuleRows& rows, const std::string& cell, const Args&... args) {
                         {"ragged lengths", 4, 3, 2, 3, {}, true, {1, 4, 2}},
                         {"dropout between three layers", 2, 2, 2, 2, {.layers = 3, .dropout = 0.4}},
                         {"50 steps", 50, 1, 1, 2, {}, true},
-                        {"50 steps, two layers, both directions, ragged",
+                        {"50 steps, both directions, ragged",
                          50,
-                         3,
                          2,
-                         3,
-                         {.layers = 2, .bidirectional = true},
+                         2,
+                         2,
+                         {.bidirectional = true},
                          true,
-                         {50, 1, 23},
+                         {50, 23},
                          true}};
   for (const Form& form : forms) rows.push_back(sequence_row<Cell>(cell, form, {}, args...));
   // From a state of zeros the first step does not depend on the recurrent weights.
