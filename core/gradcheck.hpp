@@ -126,7 +126,9 @@ struct GradcheckReport {
   const GradcheckInput& operator[](std::string_view input) const;
 };
 
-/// A table with a line for each input, for people.
+/// A table for people, with a line for each input: its worst entry, the difference there, how much
+/// of one rounding and extrapolation can explain, the relative error that would be detected in any
+/// entry, and the slope of the Taylor remainder. Below it more of what is not correct.
 std::ostream& operator<<(std::ostream& stream, const GradcheckReport& report);
 
 namespace detail {

@@ -1,5 +1,9 @@
 #include <cmath>
+#include <filesystem>
 #include <functional>
+#include <map>
+#include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +20,7 @@
 
 #include "ops/op_rows.hpp"
 #include "ops/reference_case.hpp"
+#include "reference/declarations.hpp"
 #include "reference/reference.hpp"
 
 namespace xgrad::testing {
@@ -36,6 +41,8 @@ struct Group {
   OpRow op;
   bool complex;
   double magnitude;  ///< of the terms that cancel in the gradient or, in PyTorch, in the value
+  /// The same for float32: probability and target, both of up to 1 and rounded, may nearly cancel.
+  double float_magnitude;
   std::function<Var(const Arguments&, Reduction)> value;
 };
 
@@ -48,17 +55,19 @@ std::vector<Group> groups() {
     return huber(a["prediction"], a["target"], a.number("delta"), r);
   };
   return {
-      {"mse", row("mse"), true, 0,
+      {"mse", row("mse"), true, 0, 0,
        [](A a, Reduction r) { return mse(a["prediction"], a["target"], r); }},
-      {"mae", row("mae"), false, 0,
+      {"mae", row("mae"), false, 0, 0,
        [](A a, Reduction r) { return mae(a["prediction"], a["target"], r); }},
-      {"huber", row("huber"), false, 0, huber_of},
-      {"huber_0.5", row("huber"), false, 0, huber_of},
+      {"huber", row("huber"), false, 0, 0, huber_of},
+      {"huber_0.5", row("huber"), false, 0, 0, huber_of},
+      {"huber_2.5", row("huber"), false, 0, 0, huber_of},
       {"binary_cross_entropy_with_logits", row("binary_cross_entropy_with_logits"), true, 1e-30,
+       0.05,
        [](A a, Reduction r) {
          return binary_cross_entropy_with_logits(a["logits"], a["target"], r);
        }},
-      {"cross_entropy", row("cross_entropy"), true, 1e-2,
+      {"cross_entropy", row("cross_entropy"), true, 1e-2, 0.05,
        [](A a, Reduction r) {
          return cross_entropy(a["logits"], a.indices.at("target"),
                               {.ignore_index = a.integer("ignore_index"),
@@ -77,7 +86,9 @@ TEST_P(LossReference, ValuesAndGradients) {
   for (const std::string& name : cases) {
     check_case(name,
                [&](const Arguments& a) { return std::vector{group.value(a, reduction_of(name))}; },
-               {.magnitude = group.magnitude, .complex = group.complex});
+               {.magnitude = group.magnitude,
+                .float_magnitude = group.float_magnitude,
+                .complex = group.complex});
   }
 }
 
@@ -86,6 +97,45 @@ INSTANTIATE_TEST_SUITE_P(All, LossReference, ::testing::ValuesIn(groups()), [](c
   for (char& c : name) c = std::isalnum(c) ? c : '_';
   return name;
 });
+
+// A loss, a reduction or an option without a reference fails, and so does a reference that no group
+// compares with.
+TEST(LossReference, EveryLossHasCasesOfAllItsOptions) {
+  const std::filesystem::path root = std::filesystem::path(XGRAD_TESTS_DIR).parent_path();
+  const std::string header = text_of(root / "ops" / "loss.hpp");
+  Declarations declared;
+  add_declarations(header, declared);
+  std::set<std::string> losses;
+  const std::regex function("\nVar (\\w+)\\(");
+  for (std::sregex_iterator i(header.begin(), header.end(), function), none; i != none; ++i) {
+    losses.insert((*i)[1]);
+  }
+  EXPECT_TRUE(losses.contains("mse") && losses.contains("cross_entropy"));
+  std::set<std::string> compared;
+  for (const Group& group : groups()) {
+    for (const std::string& name : cases_of(group.name)) compared.insert(name);
+  }
+  std::map<std::string, std::map<std::string, std::set<nlohmann::json>>> values;
+  for (const auto& [name, data] : reference("ops.json").items()) {
+    const std::string op = data.at("options").at("op");
+    if (!losses.contains(op)) continue;
+    EXPECT_TRUE(compared.contains(name)) << "no group compares " << name;
+    for (const auto& [option, value] : data.at("options").items()) values[op][option].insert(value);
+    const auto axes = data.at("outputs").at("y").at("shape").size();
+    if (data.at("options").at("reduction") == "none") values[op]["axes"].insert(axes);
+  }
+  for (const std::string& loss : losses) {
+    EXPECT_GE(values[loss]["axes"].size(), 4u) << loss;
+    for (const std::string& reduction : declared.enumerators.at("Reduction")) {
+      EXPECT_TRUE(values[loss]["reduction"].contains(reduction))
+          << loss << " has no case with the reduction " << reduction;
+    }
+  }
+  for (const auto& [type, option] : declared.options.at("CrossEntropyOptions")) {
+    EXPECT_GE(values["cross_entropy"][option].size(), 2u) << option;
+  }
+  EXPECT_GE(values["huber"]["delta"].size(), 2u);
+}
 
 TEST(Loss, DerivativesToTheThirdOrder) {
   const std::vector<Tensor> x{numbers({3, 4}, 1), numbers({3, 4}, 2)};

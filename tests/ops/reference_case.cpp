@@ -149,7 +149,8 @@ void check_case(const std::string& name, const Evaluate& op, CaseOptions options
   }
   const Results exact = evaluate(data, op, DType::float64, DType::float32, TapeMode::naive);
   // Numbers of less than the smallest normal float may be zero.
-  const double smallest = std::max(options.magnitude, 1.2e-38 / options.float_tolerance);
+  const double smallest =
+      std::max({options.magnitude, options.float_magnitude, 1.2e-38 / options.float_tolerance});
   for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
     SCOPED_TRACE(mode == TapeMode::fast ? "float32, fast" : "float32, naive");
     const Results results = evaluate(data, op, DType::float32, DType::float32, mode);

@@ -35,6 +35,7 @@ struct CaseOptions {
   double tolerance = 1e-12;       ///< of float64, relative to each element
   double magnitude = 0;           ///< elements smaller than this are compared relative to it
   double float_tolerance = 2e-6;  ///< of float32, against float64 with the same inputs
+  double float_magnitude = 0;     ///< the magnitude of float32, if that is larger
   bool complex = true;            ///< whether complex128 is supported, or an error
 };
 

@@ -1,98 +1,31 @@
 #!/usr/bin/python3
 """Writes the PyTorch reference data that the C++ tests compare with.
 
-    /usr/bin/python3 tests/reference/make_reference.py        (Debian 12: python3-torch 1.13.1)
+    /usr/bin/python3 tests/reference/make_reference.py [FILE...]
 
-writes recurrent.json, ops.json and optim.json beside this script. Everything is float64 and every
-random number is drawn from a generator seeded with the name of its case, so a second run writes the
-same bytes and a new case leaves the others alone. The schema is described in README.md.
+writes the named files beside this script, or all of them: recurrent.json, ops.json, optim.json and
+modules.json. Debian 12: python3-torch 1.13.1. Everything is float64 and every random number is
+drawn from a generator seeded with the name of its case, so a second run writes the same bytes and a
+new case leaves the others alone. The schema is described in README.md.
 """
 
-import json
 import math
-import os
-import pathlib
 import random
+import sys
 
-# Plain kernels and one thread: the last digits then depend on as little of the machine as possible.
-os.environ["ATEN_CPU_CAPABILITY"] = "default"
-os.environ["OPENBLAS_CORETYPE"] = "Prescott"
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
+sys.dont_write_bytecode = True
+
+# Before torch, for which it chooses the kernels.
+from case import Draw, differentiate, functional, unroll, write  # noqa: E402
 
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_  # noqa: E402
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence  # noqa: E402
 
-torch.set_default_dtype(torch.float64)
-torch.set_num_threads(1)
+from module_cases import modules  # noqa: E402
 
 INF, NAN = math.inf, math.nan
-
-
-class Draw:
-    """Random tensors with three decimals (short to store, exact to read), from a named seed."""
-
-    def __init__(self, name):
-        self.generator = random.Random(name)
-
-    def __call__(self, *shape, low=-1.0, high=1.0):
-        count = math.prod(shape)
-        values = [round(self.generator.uniform(low, high), 3) for _ in range(count)]
-        return torch.tensor(values).reshape(shape)
-
-
-# ---------------------------------------------------------------- writing
-
-
-def number(value):
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    return value
-
-
-def tensor_json(value):
-    value = value.detach()
-    data = [number(v) for v in value.reshape(-1).tolist()]
-    return compact({"shape": list(value.shape), "data": data})
-
-
-def compact(value):
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
-
-
-def case_json(case):
-    """A case as JSON text: its options on one line, then one tensor per line."""
-    parts = ['"options":' + compact(case["options"])]
-    for section in ("inputs", "outputs", "gradients"):
-        rows = [f"  {compact(name)}:{tensor_json(t)}" for name, t in case[section].items()]
-        parts.append(f'"{section}":{{' + ("\n" + ",\n".join(rows) if rows else "") + "}")
-    return "{\n " + ",\n ".join(parts) + "}"
-
-
-def write(file, cases):
-    text = ",\n".join(f"{compact(name)}:{case_json(case)}" for name, case in cases.items())
-    path = pathlib.Path(__file__).resolve().parent / file
-    path.write_text("{\n" + text + "\n}\n", encoding="ascii")
-
-
-def differentiate(draw, inputs, run):
-    """Runs `run(**inputs)`, a dict of outputs, and pulls a random covector R_<output> through each.
-
-    The gradients are those of sum over the outputs of sum(output * R_output), for every floating
-    input. Integer outputs (indices) have no covector.
-    """
-    leaves = {
-        name: t.clone().requires_grad_(t.is_floating_point()) for name, t in inputs.items()
-    }
-    outputs = run(**leaves)
-    smooth = {name: t for name, t in outputs.items() if t.is_floating_point()}
-    covectors = {"R_" + name: draw(*t.shape) for name, t in smooth.items()}
-    torch.autograd.backward(list(smooth.values()), list(covectors.values()))
-    gradients = {name: t.grad for name, t in leaves.items() if t.is_floating_point()}
-    missing = [name for name, gradient in gradients.items() if gradient is None]
-    assert not missing, f"no gradient for {missing}"
-    return {"inputs": {**inputs, **covectors}, "outputs": outputs, "gradients": gradients}
 
 
 # ---------------------------------------------------------------- recurrent.json
@@ -125,20 +58,12 @@ def run_torch(cell, layers, directions, lengths, x, h_0=None, c_0=None, **parame
     module = {"LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU, "RNN": torch.nn.RNN}[kind](
         INPUT, HIDDEN, **options
     )
-    assert [name for name, _ in module.named_parameters()] == list(parameters)
-    # As plain attributes: the caller's leaves receive the gradients themselves.
-    for name, value in parameters.items():
-        assert getattr(module, name).shape == value.shape
-        delattr(module, name)
-        setattr(module, name, value)
-    module._flat_weights = list(parameters.values())
-
     state = None if h_0 is None else ((h_0, c_0) if kind == "LSTM" else h_0)
     if lengths is None:
-        output, last = module(x, state)
+        output, last = functional(module, parameters, x, state)
     else:
         packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
-        output, last = module(packed, state)
+        output, last = functional(module, parameters, packed, state)
         output, _ = pad_packed_sequence(output, total_length=x.shape[0])
     if kind == "LSTM":
         return {"output": output, "h_n": last[0], "c_n": last[1]}
@@ -151,30 +76,29 @@ def run_gru_loop(reset_before, layers, directions, x, h_0=None, **parameters):
     r = sigmoid(x Wr + h Ur + br), z = sigmoid(x Wz + h Uz + bz), h' = (1 - z) n + z h, and
     before: n = tanh(x Wn + (r h) Un + bn)        after: n = tanh(x Wn + bn + r (h Un + cn))
     """
-    last = []
-    for layer in range(layers):
-        halves = []
-        for direction in range(directions):
-            suffix = f"_l{layer}" + ("_reverse" if direction else "")
-            w, u = parameters["weight_ih" + suffix].T, parameters["weight_hh" + suffix].T
-            b = parameters["bias_ih" + suffix]
-            c = torch.zeros_like(b) if reset_before else parameters["bias_hh" + suffix]
-            h = torch.zeros(x.shape[1], HIDDEN)
-            if h_0 is not None:
-                h = h_0[layer * directions + direction]
-            steps = range(x.shape[0])
-            outputs = {}
-            for t in reversed(steps) if direction else steps:
-                xr, xz, xn = (x[t] @ w + b).chunk(3, dim=1)
-                hr, hz, hn = (h @ u + c).chunk(3, dim=1)
-                r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
-                hn = (r * h) @ u[:, 2 * HIDDEN :] if reset_before else r * hn
-                h = (1 - z) * torch.tanh(xn + hn) + z * h
-                outputs[t] = h
-            last.append(h)
-            halves.append(torch.stack([outputs[t] for t in steps]))
-        x = torch.cat(halves, dim=2)
-    return {"output": x, "h_n": torch.stack(last)}
+
+    def direction(index):
+        layer, reverse = divmod(index, directions)
+        suffix = f"_l{layer}" + ("_reverse" if reverse else "")
+        w, u = parameters["weight_ih" + suffix].T, parameters["weight_hh" + suffix].T
+        b = parameters["bias_ih" + suffix]
+        c = torch.zeros_like(b) if reset_before else parameters["bias_hh" + suffix]
+
+        def step(x, state):
+            (h,) = state
+            xr, xz, xn = (x @ w + b).chunk(3, dim=1)
+            hr, hz, hn = (h @ u + c).chunk(3, dim=1)
+            r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
+            hn = (r * h) @ u[:, 2 * HIDDEN :] if reset_before else r * hn
+            return ((1 - z) * torch.tanh(xn + hn) + z * h,)
+
+        return step, (torch.zeros(x.shape[1], HIDDEN) if h_0 is None else h_0[index],)
+
+    output, last = unroll(
+        [[direction(layer * directions + d) for d in range(directions)] for layer in range(layers)],
+        x,
+    )
+    return {"output": output, "h_n": torch.stack([h for (h,) in last])}
 
 
 def recurrent_case(cell, layers, directions, steps, state, lengths=None):
@@ -523,7 +447,9 @@ def loss_ops(ops):
         "mae": (F.l1_loss, {}),
         "huber": (F.huber_loss, {"delta": 1.0}),
         "huber_0.5": (F.huber_loss, {"op": "huber", "delta": 0.5}),
+        "huber_2.5": (F.huber_loss, {"op": "huber", "delta": 2.5}),
     }
+    shapes = {"scalar": (), "one": (1,), "3d": (2, 3, 2), "4d": (2, 1, 2, 2), "empty": (0, 3)}
     kinks = {
         "prediction": rows(1, 2, 0.0, -3, 0.5, -0.5, 1, -1, 1.5, 1e4),
         "target": rows(1, 2, -0.0, -3, 0, 0, 0, 0, 0, -1e4),
@@ -539,6 +465,9 @@ def loss_ops(ops):
 
             generic = {"prediction": (3, 4), "target": (3, 4)}
             ops.add(f"{name}/{reduction}", run, generic, **all_options)
+            for label, shape in shapes.items():
+                inputs = {"prediction": shape, "target": shape}
+                ops.add(f"{name}/{label}_{reduction}", run, inputs, **all_options)
             if reduction == "none":
                 ops.add(f"{name}/kink", run, kinks, **all_options)
                 ops.add(f"{name}/special", run, special, **all_options)
@@ -573,6 +502,22 @@ def loss_ops(ops):
     add_cross_entropy("sequence_mean", (2, 3, 5), sequence)
     add_cross_entropy("sequence_none", (2, 3, 5), sequence, "none", smoothing=0.2)
     add_cross_entropy("one_class", (2, 1), [0, 0], "none")
+    # Every combination of the options, for one row, for sequences, and for more axes.
+    generator = random.Random("cross_entropy targets")
+    for label, shape in {"row": (), "3d": (2, 3), "4d": (2, 1, 3)}.items():
+        classes = [generator.randrange(5) for _ in range(math.prod(shape))]
+        classes[0] = 3
+        for reduction in ("mean", "sum", "none"):
+            for ignore in (-100, -1, 3):  # none, one by a number that is no class, one class
+                numbers = [ignore if ignore == -1 and i == 0 else c for i, c in enumerate(classes)]
+                target = torch.tensor(numbers).reshape(shape).tolist()
+                for smoothing in (0.0, 0.1, 1.0):
+                    title = f"{label}/{reduction}/ignore{ignore}/smoothing{smoothing}"
+                    logits = (*shape, 5)
+                    add_cross_entropy(title, logits, target, reduction, ignore, smoothing)
+    for reduction in ("mean", "sum", "none"):
+        title = f"all_ignored_smoothing_{reduction}"
+        add_cross_entropy(title, (2, 5), [-100, -100], reduction, smoothing=0.1)
     large = rows([1e4, 0, -1e4], [1e4, 0, -1e4], [-1e4, -1e4, -1e4])
     add_cross_entropy("large", large, [0, 2, 1], "none")
     add_cross_entropy("large_smoothing", large, [0, 2, 1], "none", smoothing=0.1)
@@ -589,6 +534,10 @@ def loss_ops(ops):
     for reduction in ("mean", "sum", "none"):
         inputs = {"logits": (3, 4), "target": Draw("target " + reduction)(3, 4, low=0, high=1)}
         ops.add(f"{name}/{reduction}", binary(reduction), inputs, reduction=reduction)
+        for label, shape in shapes.items():
+            target = Draw(f"target {label} {reduction}")(*shape, low=0, high=1)
+            inputs = {"logits": shape, "target": target}
+            ops.add(f"{name}/{label}_{reduction}", binary(reduction), inputs, reduction=reduction)
     points = [-1000, -100, -0.0, 0.0, 100, 1000]
     for label, logits in (("extreme", points), ("special", SPECIAL)):
         grid = rows(*[[value] * 3 for value in logits])
@@ -798,7 +747,13 @@ def optimizers():
     return cases
 
 
+FILES = {
+    "recurrent.json": recurrent,
+    "ops.json": operations,
+    "optim.json": optimizers,
+    "modules.json": modules,
+}
+
 if __name__ == "__main__":
-    write("recurrent.json", recurrent())
-    write("ops.json", operations())
-    write("optim.json", optimizers())
+    for file in sys.argv[1:] or FILES:
+        write(file, FILES[file]())
