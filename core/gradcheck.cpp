@@ -28,26 +28,6 @@ constexpr double noise_reserve = 100;
 /// How far the extrapolation may be off beyond its own estimate.
 constexpr double extrapolation_reserve = 10;
 
-Shape position_of(std::size_t entry, const Shape& shape) {
-  Shape position = shape;
-  for (std::size_t axis = shape.size(); axis-- > 0;) {
-    position[axis] = static_cast<Index>(entry) % shape[axis];
-    entry /= static_cast<std::size_t>(shape[axis]);
-  }
-  return position;
-}
-
-/// Numbers of magnitude 1/2 to 1, multiples of 1/16, of random sign: none of them hides what it is
-/// multiplied with, and no two errors of one size cancel.
-std::vector<double> random_weights(Generator& random, std::size_t n) {
-  std::vector<double> weights(n);
-  for (double& w : weights) {
-    const double magnitude = static_cast<double>(8 + random.below(9)) / 16;
-    w = random.below(2) == 0 ? magnitude : -magnitude;
-  }
-  return weights;
-}
-
 double largest(std::span<const double> values) {
   double most = 0;
   for (const double x : values) most = std::isnan(x) ? x : std::max(most, std::abs(x));

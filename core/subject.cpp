@@ -23,6 +23,24 @@ double power_of_two(double x) { return std::exp2(std::floor(std::log2(x))); }
 
 }  // namespace
 
+Shape position_of(std::size_t entry, const Shape& shape) {
+  Shape position = shape;
+  for (std::size_t axis = shape.size(); axis-- > 0;) {
+    position[axis] = static_cast<Index>(entry) % shape[axis];
+    entry /= static_cast<std::size_t>(shape[axis]);
+  }
+  return position;
+}
+
+std::vector<double> random_weights(Generator& random, std::size_t n) {
+  std::vector<double> weights(n);
+  for (double& w : weights) {
+    const double magnitude = static_cast<double>(8 + random.below(9)) / 16;
+    w = random.below(2) == 0 ? magnitude : -magnitude;
+  }
+  return weights;
+}
+
 ReplayedGenerators::ReplayedGenerators(const std::vector<Generator*>& besides_default)
     : generators_(besides_default) {
   generators_.push_back(&default_generator());
@@ -56,8 +74,15 @@ std::vector<double> Subject::values() {
   return flat(run());
 }
 
-Subject::Gradients Subject::gradients(const std::vector<double>& covector) {
+std::vector<Shape> Subject::result_shapes() {
   const Tape tape;
+  std::vector<Shape> shapes;
+  for (const Var& y : run()) shapes.push_back(y.shape());
+  return shapes;
+}
+
+Subject::Gradients Subject::gradients(const std::vector<double>& covector, TapeMode mode) {
+  const Tape tape(mode);
   const Results results = run();
   Gradients all{flat(results), {}, reached_inputs(results)};
   if (all.y.size() != covector.size()) {
@@ -68,7 +93,7 @@ Subject::Gradients Subject::gradients(const std::vector<double>& covector) {
   auto weight = covector.begin();
   for (const Var& y : results) {
     const auto end = weight + y.size();
-    const Var r = Tensor(y.shape(), std::vector<double>(weight, end));
+    const Var r = Tensor(y.shape(), std::vector<double>(weight, end)).to(y.dtype());
     weight = end;
     if (!y.requires_grad()) continue;
     const Var contracted = sum_to(y * r, {});

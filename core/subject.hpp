@@ -9,6 +9,13 @@
 /// The function that `gradcheck` examines, as a function of plain numbers.
 namespace xgrad::detail {
 
+/// The position of the entry with that number, in row-major order.
+Shape position_of(std::size_t entry, const Shape& shape);
+
+/// Numbers of magnitude 1/2 to 1, multiples of 1/16, of random sign: none of them hides what it is
+/// multiplied with, and no two errors of one size cancel.
+std::vector<double> random_weights(Generator& random, std::size_t n);
+
 /// Rewinds random generators to where they were.
 class ReplayedGenerators {
  public:
@@ -39,6 +46,7 @@ class Subject {
   void assign(std::size_t input, const std::vector<double>& values) const;
   void restore(std::size_t input) const { assign(input, origin_[input]); }
 
+  std::vector<Shape> result_shapes();
   /// All results, one after the other.
   std::vector<double> values();
 
@@ -48,7 +56,7 @@ class Subject {
     std::vector<std::vector<double>> g;  ///< for each input
     std::vector<bool> reached;           ///< a recorded path leads from the input to a result
   };
-  Gradients gradients(const std::vector<double>& covector);
+  Gradients gradients(const std::vector<double>& covector, TapeMode mode = TapeMode::fast);
 
   /// The line through x along one entry, or along a direction of one input.
   Line along_entry(std::size_t input, std::size_t entry);
