@@ -16,6 +16,21 @@ Index reduction_length(std::string_view op, std::span<const Var> inputs, const S
   return most;
 }
 
+/// IEEE 754 requires that the rounded result be the nearest number.
+bool is_correctly_rounded(std::string_view op) {
+  return op == "add" || op == "subtract" || op == "multiply" || op == "divide" || op == "sqrt";
+}
+
+/// What float32 can hold is not rounded.
+void restore_float32(const Tensor& exact, const Tensor& result) {
+  const double* from = exact.data<double>();
+  double* to = result.mutable_data<double>();
+  const Index size = result.size();
+  for (Index i = 0; i < size; ++i) {
+    if (from[i] == static_cast<double>(static_cast<float>(from[i]))) to[i] = from[i];
+  }
+}
+
 }  // namespace
 
 RoundingModel::RoundingModel(double unit, std::uint64_t seed)
@@ -53,6 +68,7 @@ Tensor RoundingModel::rounded(const char* op, std::span<const Var> inputs, const
     amount *= std::sqrt(static_cast<double>(std::min(a, b)));
   }
   const Tensor result = perturbed(value, amount);
+  if (terms == 1 && is_correctly_rounded(name)) restore_float32(value, result);
   terms_[result.bytes()] = terms;
   return result;
 }
