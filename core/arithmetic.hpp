@@ -37,6 +37,7 @@ struct Divide {
 
 struct Negate {
   static constexpr const char* name = "negate";
+  static constexpr bool exact = true;
   static auto value(auto x) { return -x; }
   static auto pullback(auto g, auto, auto) { return -g; }
 };
@@ -44,6 +45,7 @@ struct Negate {
 /// 1 where the comparison holds, 0 elsewhere; its gradient is zero.
 struct Greater {
   static constexpr const char* name = "greater";
+  static constexpr bool exact = true;
   static constexpr bool analytic = false;
   template <class V>
   static V value(V a, V b) {
@@ -54,6 +56,7 @@ struct Greater {
 
 struct Equal {
   static constexpr const char* name = "equal";
+  static constexpr bool exact = true;
   static constexpr bool analytic = false;
   template <class V>
   static V value(V a, V b) {
@@ -65,6 +68,7 @@ struct Equal {
 /// c ? a : b with c != 0 as truth.
 struct Where {
   static constexpr const char* name = "where";
+  static constexpr bool exact = true;
   static auto value(auto c, auto a, auto b) { return where(c, a, b); }
   static auto pullback(auto g, auto, auto c, auto, auto) {
     return std::tuple(NoGradient(), where(c, g, 0.0), where(c, 0.0, g));

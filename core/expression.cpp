@@ -19,7 +19,9 @@ PoolVector<Var> walk(const ExpressionType& type, const Var* leaves, const double
       }
       values.push_back(node.op->apply(args));
     } else if (node.constant) {
-      values.push_back(Tensor::full({}, constants[node.index], leaves[0].dtype()));
+      const double constant = constants[node.index];
+      values.push_back(Tensor::full(
+          {}, rounding_model ? rounding_model->constant(constant) : constant, leaves[0].dtype()));
     } else {
       values.push_back(leaves[node.index]);
     }
@@ -144,8 +146,12 @@ Var evaluate(const ExpressionType& type, const Var* leaves, const double* consta
   }
   const Tensor* tensors[max_leaves];
   for (std::size_t i = 0; i < inputs.size(); ++i) tensors[i] = &leaves[i].tensor();
-  const Tensor value = Tensor::uninitialized(result_shape(type, leaves), dtype);
+  if (rounding_model && type.node_count > type.leaves + 1) [[unlikely]]
+    return walk(type, leaves, constants).back();
+  Tensor value = Tensor::uninitialized(result_shape(type, leaves), dtype);
   run_forward(type, {tensors, inputs.size()}, constants, value);
+  if (rounding_model && !op.exact) [[unlikely]]
+    value = rounding_model->rounded(op.name, inputs, value);
   TapeData* tape = recording_tape(inputs);
   if (!tape) return Var(value);
   return tape->record(tape->make<ExpressionOperation>(type, constants), inputs, value);

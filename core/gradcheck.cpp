@@ -29,42 +29,6 @@ constexpr double noise_reserve = 100;
 constexpr double extrapolation_reserve = 10;
 /// How many times more rounding the tape's gradient may show than the complex step's.
 constexpr double gradient_noise_reserve = 1000;
-/// Where rounding is measured: x + t u for t = noise_spacing, 2 noise_spacing, ..., not x itself,
-/// which may be at a kink.
-constexpr std::size_t noise_points = 7;
-constexpr double noise_spacing = 0x1p-40;
-
-Shape position_of(std::size_t entry, const Shape& shape) {
-  Shape position = shape;
-  for (std::size_t axis = shape.size(); axis-- > 0;) {
-    position[axis] = static_cast<Index>(entry) % shape[axis];
-    entry /= static_cast<std::size_t>(shape[axis]);
-  }
-  return position;
-}
-
-double with_random_sign(Generator& random, double magnitude) {
-  return random.below(2) == 0 ? magnitude : -magnitude;
-}
-
-/// Numbers of magnitude 1/2 to 1 and of random sign: none hides what it is multiplied with, and no
-/// two are the same, behind which a transposed term could hide. They have all 53 bits, so that a
-/// gradient that is cut to fewer shows.
-std::vector<double> random_covector(Generator& random, std::size_t n) {
-  std::vector<double> covector(n);
-  for (double& w : covector) w = with_random_sign(random, 0.5 + random.uniform() / 2);
-  return covector;
-}
-
-/// The same with 12 bits, so that x + t u is exact unless t is tiny.
-std::vector<double> random_direction(Generator& random, std::size_t n) {
-  constexpr std::uint64_t one = 1 << 12;
-  std::vector<double> direction(n);
-  for (double& u : direction) {
-    u = with_random_sign(random, static_cast<double>(one / 2 + random.below(one / 2 + 1)) / one);
-  }
-  return direction;
-}
 
 double largest(std::span<const double> values) {
   double most = 0;
@@ -80,6 +44,8 @@ struct Noise {
 
 Noise measure_noise(Subject& subject, const std::vector<double>& covector,
                     const Subject::Gradients& at_x, Generator& random) {
+  constexpr std::size_t points = 7;
+  constexpr double spacing = 0x1p-40;
   const std::vector<double> covector_direction = random_direction(random, covector.size());
   std::vector<std::vector<double>> directions;
   for (std::size_t k = 0; k < subject.inputs(); ++k) {
@@ -87,8 +53,8 @@ Noise measure_noise(Subject& subject, const std::vector<double>& covector,
   }
   std::vector<double> contractions;
   std::vector<std::vector<std::vector<double>>> gradients(subject.inputs());
-  for (std::size_t point = 1; point <= noise_points; ++point) {
-    const double t = noise_spacing * static_cast<double>(point);
+  for (std::size_t point = 1; point <= points; ++point) {  // not x itself: it may be at a kink
+    const double t = spacing * static_cast<double>(point);
     for (std::size_t k = 0; k < subject.inputs(); ++k) {
       std::vector<double> x = subject.origin(k);
       for (std::size_t i = 0; i < x.size(); ++i) {
@@ -145,8 +111,11 @@ class Judge {
     const bool analytic_step = complex && std::isfinite(complex->value);
     entry.complex_step = analytic_step ? complex->value : std::nan("");
     const double rounding = noise_reserve * analytic_noise;
-    const double complex_tolerance =
-        rounding + (analytic_step ? 64 * epsilon * complex->magnitude : 0);
+    // Besides rounding: the step itself, where f is even in it, as (ih)^2 is.
+    const double complex_tolerance = analytic_step
+                                         ? rounding + 64 * epsilon * complex->magnitude +
+                                               noise_reserve * complex->noise + imaginary_step
+                                         : 0;
     const double size = std::max(scale_, std::isfinite(analytic) ? std::abs(analytic) : 0);
     const double goal = std::max(1e-3 * resolution_ * size, rounding / 10);
     const auto tolerance = [&](const Estimate& e) {
@@ -176,7 +145,8 @@ class Judge {
       }
     }
     if (analytic_step) {
-      if (converged && !fits(differences, complex->value, complex_tolerance)) {
+      // The differences were not asked for more than the goal.
+      if (converged && !fits(differences, complex->value, complex_tolerance + goal)) {
         return undecided(entry);
       }
       entry.numeric = complex->value;
@@ -320,19 +290,43 @@ class Check {
     return options_.fast && entries > 0 ? directions_[input].size() : entries;
   }
 
+  /// Where the i-th derivative of an input is taken along.
+  std::vector<double> direction_of(std::size_t k, std::size_t i) const {
+    if (options_.fast) return directions_[k][i];
+    std::vector<double> direction(subject_.origin(k).size());
+    direction[i] = 1;
+    return direction;
+  }
+
+  /// Samples rounding at a few of the derivatives; the others get what is common to them.
+  void measure_complex_noise(ComplexStep& step, std::size_t k,
+                             std::vector<ComplexStep::Derivative>& all) const {
+    constexpr std::size_t samples = 16;
+    const std::size_t stride = std::max<std::size_t>(1, all.size() / samples);
+    double squares = 0;
+    double count = 0;
+    for (std::size_t i = 0; i < all.size(); i += stride, ++count) {
+      const double noise = step.noise(k, direction_of(k, i));
+      all[i].noise = std::isfinite(noise) ? noise : 0;
+      squares += all[i].noise * all[i].noise;
+    }
+    const double common = std::sqrt(squares / count);
+    for (ComplexStep::Derivative& each : all) each.noise = std::max(each.noise, common);
+  }
+
   void take_complex_steps() {
     try {
       ComplexStep step(subject_, covector_);
       std::vector<std::vector<ComplexStep::Derivative>> all(subject_.inputs());
       for (std::size_t k = 0; k < subject_.inputs(); ++k) {
         for (std::size_t i = 0; i < derivatives(k); ++i) {
-          all[k].push_back(options_.fast ? step.along(k, directions_[k][i])
-                                         : step.along_entry(k, i));
+          all[k].push_back(step.along(k, direction_of(k, i)));
         }
+        measure_complex_noise(step, k, all[k]);
       }
-      limit_noise(step);
       complex_ = std::move(all);
       report_.complex_step = true;
+      for (std::size_t k = 0; k < subject_.inputs(); ++k) limit_noise(k);
     } catch (const Error& error) {
       report_.complex_step_note = error.what();
     }
@@ -341,25 +335,14 @@ class Check {
 
   /// The complex step computes the same derivative forward and rounds about as much. If the tape's
   /// gradient shows far more noise, the noise is a fault (numbers cut to float32), no excuse.
-  void limit_noise(ComplexStep& step) {
-    for (std::size_t k = 0; k < subject_.inputs(); ++k) {
-      const std::vector<double>& g = at_x_.g[k];
-      const std::vector<double> direction = random_direction(random_, g.size());
-      std::vector<double> slopes;
-      double magnitude = 0;
-      for (std::size_t point = 1; point <= noise_points; ++point) {
-        const double t = noise_spacing * static_cast<double>(point);
-        const ComplexStep::Derivative slope = step.along(k, direction, t);
-        slopes.push_back(slope.value);
-        magnitude = slope.magnitude;
-      }
-      for (std::size_t i = 0; i < g.size(); ++i) magnitude += std::abs(g[i] * direction[i]);
-      const double explained =
-          gradient_noise_reserve * (rounding_noise(slopes) + epsilon * magnitude);
-      const double shown = slope_along(k, direction).second;
-      if (!(shown > explained)) continue;  // also where the derivatives are not finite
-      for (double& noise : noise_.gradient[k]) noise *= explained / shown;
+  void limit_noise(std::size_t k) {
+    double explained = 0;
+    for (const ComplexStep::Derivative& d : complex_[k]) {
+      const double rounding = d.noise + epsilon * d.magnitude;
+      explained += rounding * rounding;
     }
+    explained = gradient_noise_reserve * std::sqrt(explained / static_cast<double>(derivatives(k)));
+    for (double& noise : noise_.gradient[k]) noise = std::min(noise, explained);
   }
 
   void check_input(GradcheckInput& input, std::size_t k) {

@@ -9,6 +9,7 @@ namespace {
 
 struct Identity {
   static constexpr const char* name = "copy";
+  static constexpr bool exact = true;
   static constexpr bool identity = true;
   static constexpr std::uint32_t addends = 1;
   static auto value(auto x) { return x; }
@@ -29,6 +30,7 @@ struct SumTo {
 
 struct BroadcastTo {
   static constexpr const char* name = "broadcast_to";
+  static constexpr bool exact = true;
   Shape shape;
   Tensor value(const Tensor& x) const {
     Tensor y = Tensor::uninitialized(shape, x.dtype());

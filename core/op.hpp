@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include <xgrad/core/rounding_model.hpp>
 #include <xgrad/core/tape_data.hpp>
 
 namespace xgrad {
@@ -81,6 +82,19 @@ Var record_function(Op&& op, std::span<const Var> inputs, const Tensor& value) {
   return y;
 }
 
+/// evaluate(inputs), or as the rounding model has it.
+template <class Op, class Evaluate>
+Tensor value_of(const Op&, std::span<const Var> inputs, Evaluate&& evaluate) {
+  if constexpr (!is_exact<Op>()) {
+    if (rounding_model) [[unlikely]] {
+      return rounding_model->rounded(Op::name, inputs, [&](std::span<const Var> operands) {
+        return evaluate(operands.data());
+      });
+    }
+  }
+  return evaluate(inputs.data());
+}
+
 /// Throws unless all dtypes are the same.
 void check_dtypes(const char* op, std::span<const Var> inputs);
 
@@ -101,7 +115,12 @@ template <class Op, class... Vars>
 Var apply(Op op, const Vars&... xs) {
   const Var inputs[] = {xs...};
   detail::check_dtypes(Op::name, inputs);
-  const Tensor value = detail::contiguous(op.value(xs.tensor()...));
+  const Tensor value = detail::contiguous(detail::value_of(op, inputs, [&](const Var* operands) {
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return op.value(operands[I].tensor()...);
+    }
+    (std::index_sequence_for<Vars...>());
+  }));
   return detail::record_function(std::move(op), inputs, value);
 }
 
@@ -109,7 +128,9 @@ Var apply(Op op, const Vars&... xs) {
 template <class Op>
 Var apply_all(Op op, std::span<const Var> inputs) {
   detail::check_dtypes(Op::name, inputs);
-  const Tensor value = detail::contiguous(op.value(inputs));
+  const Tensor value = detail::contiguous(detail::value_of(op, inputs, [&](const Var* operands) {
+    return op.value(std::span(operands, inputs.size()));
+  }));
   return detail::record_function(std::move(op), inputs, value);
 }
 

@@ -202,7 +202,8 @@ template <class Op, std::size_t arity>
 struct PointwiseFunctions {
   static Var apply(const Var* args);
   static void pullback(const Var& g, const Var& y, const Var* args, Var* gradients);
-  static constexpr PointwiseOp op{Op::name, arity, is_analytic<Op>(), &apply, &pullback};
+  static constexpr PointwiseOp op{Op::name,       arity,  is_analytic<Op>(),
+                                  is_exact<Op>(), &apply, &pullback};
 };
 
 /// Fills the array behind `at` and returns the position of the node for E.

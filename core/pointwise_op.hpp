@@ -5,6 +5,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include <xgrad/core/rounding_model.hpp>
 #include <xgrad/core/var.hpp>
 
 namespace xgrad::detail {
@@ -40,6 +41,7 @@ struct PointwiseOp {
   const char* name;
   int arity;
   bool analytic;
+  bool exact;  ///< moves or selects numbers
   Var (*apply)(const Var* args);
   void (*pullback)(const Var& g, const Var& y, const Var* args, Var* gradients);
 };

@@ -9,8 +9,6 @@
 namespace xgrad::detail {
 namespace {
 
-constexpr double imaginary_step = 0x1p-500;  // its square vanishes beside it
-
 std::vector<double> flat(const Results& results) {
   std::vector<double> all;
   for (const Var& y : results) {
@@ -20,10 +18,38 @@ std::vector<double> flat(const Results& results) {
   return all;
 }
 
+double with_random_sign(Generator& random, double magnitude) {
+  return random.below(2) == 0 ? magnitude : -magnitude;
+}
+
 /// The largest power of 2 that is at most x.
 double power_of_two(double x) { return std::exp2(std::floor(std::log2(x))); }
 
 }  // namespace
+
+Shape position_of(std::size_t entry, const Shape& shape) {
+  Shape position = shape;
+  for (std::size_t axis = shape.size(); axis-- > 0;) {
+    position[axis] = static_cast<Index>(entry) % shape[axis];
+    entry /= static_cast<std::size_t>(shape[axis]);
+  }
+  return position;
+}
+
+std::vector<double> random_covector(Generator& random, std::size_t n) {
+  std::vector<double> covector(n);
+  for (double& w : covector) w = with_random_sign(random, 0.5 + random.uniform() / 2);
+  return covector;
+}
+
+std::vector<double> random_direction(Generator& random, std::size_t n) {
+  constexpr std::uint64_t one = 1 << 12;
+  std::vector<double> direction(n);
+  for (double& u : direction) {
+    u = with_random_sign(random, static_cast<double>(one / 2 + random.below(one / 2 + 1)) / one);
+  }
+  return direction;
+}
 
 ReplayedGenerators::ReplayedGenerators(const std::vector<Generator*>& besides_default)
     : generators_(besides_default) {
@@ -58,8 +84,15 @@ std::vector<double> Subject::values() {
   return flat(run());
 }
 
-Subject::Gradients Subject::gradients(const std::vector<double>& covector) {
+std::vector<Shape> Subject::result_shapes() {
   const Tape tape;
+  std::vector<Shape> shapes;
+  for (const Var& y : run()) shapes.push_back(y.shape());
+  return shapes;
+}
+
+Subject::Gradients Subject::gradients(const std::vector<double>& covector, TapeMode mode) {
+  const Tape tape(mode);
   const Results results = run();
   Gradients all{flat(results), {}, reached_inputs(results)};
   if (all.y.size() != covector.size()) {
@@ -70,7 +103,7 @@ Subject::Gradients Subject::gradients(const std::vector<double>& covector) {
   auto weight = covector.begin();
   for (const Var& y : results) {
     const auto end = weight + y.size();
-    const Var r = Tensor(y.shape(), std::vector<double>(weight, end));
+    const Var r = Tensor(y.shape(), std::vector<double>(weight, end)).to(y.dtype());
     weight = end;
     if (!y.requires_grad()) continue;
     const Var contracted = sum_to(y * r, {});
@@ -144,15 +177,9 @@ ComplexStep::ComplexStep(Subject& subject, const std::vector<double>& covector)
 
 ComplexStep::~ComplexStep() { subject_.inputs_.convert(DType::float64); }
 
-ComplexStep::Derivative ComplexStep::along_entry(std::size_t input, std::size_t entry) {
-  std::vector<double> direction(subject_.origin(input).size());
-  direction[entry] = 1;
-  return along(input, direction);
-}
-
 ComplexStep::Derivative ComplexStep::along(std::size_t input, const std::vector<double>& direction,
-                                           double t) {
-  move(input, direction, t, imaginary_step);
+                                           double step) {
+  set_imaginary(input, direction, step);
   const Tape tape;  // f may take gradients itself
   const Results results = subject_.run();
   long double sum = 0;
@@ -162,22 +189,32 @@ ComplexStep::Derivative ComplexStep::along(std::size_t input, const std::vector<
     const Tensor values = contiguous(y.tensor());
     for (Index i = 0; i < values.size(); ++i) {
       const std::complex<double> z = values.data<std::complex<double>>()[i];
-      const double term = *weight++ * (z.imag() / imaginary_step);
+      const double term = *weight++ * (z.imag() / step);
       sum += term;
       magnitude += std::abs(term);
     }
   }
-  move(input, direction, 0, 0);
+  set_imaginary(input, direction, 0);
   return {static_cast<double>(sum), magnitude};
 }
 
-void ComplexStep::move(std::size_t input, const std::vector<double>& direction, double t,
-                       double h) const {
+double ComplexStep::noise(std::size_t input, const std::vector<double>& direction) {
+  std::vector<double> values;
+  for (const double factor : {1.0, 0.75, 0.625, 0.875}) {
+    values.push_back(along(input, direction, factor * imaginary_step).value);
+  }
+  double squares = 0;  // a difference of two has twice the variance of one
+  for (const double value : values) squares += (value - values[0]) * (value - values[0]) / 2;
+  return std::sqrt(squares / 3);
+}
+
+void ComplexStep::set_imaginary(std::size_t input, const std::vector<double>& direction,
+                                double step) const {
   const Var& var = subject_.inputs_.checked[input].var;
   const std::vector<double>& x = subject_.origin(input);
   const Tensor z = Tensor::uninitialized(var.shape(), DType::complex128);
   for (std::size_t i = 0; i < x.size(); ++i) {
-    z.mutable_data<std::complex<double>>()[i] = {x[i] + t * direction[i], h * direction[i]};
+    z.mutable_data<std::complex<double>>()[i] = {x[i], step * direction[i]};
   }
   var.assign(z);
 }

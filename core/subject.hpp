@@ -9,6 +9,17 @@
 /// The function that `gradcheck` examines, as a function of plain numbers.
 namespace xgrad::detail {
 
+/// The position of the entry with that number, in row-major order.
+Shape position_of(std::size_t entry, const Shape& shape);
+
+/// Numbers of magnitude 1/2 to 1 and of random sign: none hides what it is multiplied with, and no
+/// two are the same, behind which a transposed term could hide. They have all 53 bits, so that a
+/// gradient that is cut to fewer shows.
+std::vector<double> random_covector(Generator& random, std::size_t n);
+
+/// The same with 12 bits, so that x + t u is exact unless t is tiny.
+std::vector<double> random_direction(Generator& random, std::size_t n);
+
 /// Rewinds random generators to where they were.
 class ReplayedGenerators {
  public:
@@ -39,6 +50,7 @@ class Subject {
   void assign(std::size_t input, const std::vector<double>& values) const;
   void restore(std::size_t input) const { assign(input, origin_[input]); }
 
+  std::vector<Shape> result_shapes();
   /// All results, one after the other.
   std::vector<double> values();
 
@@ -48,7 +60,7 @@ class Subject {
     std::vector<std::vector<double>> g;  ///< for each input
     std::vector<bool> reached;           ///< a recorded path leads from the input to a result
   };
-  Gradients gradients(const std::vector<double>& covector);
+  Gradients gradients(const std::vector<double>& covector, TapeMode mode = TapeMode::fast);
 
   /// The line through x along one entry, or along a direction of one input.
   Line along_entry(std::size_t input, std::size_t entry);
@@ -68,7 +80,10 @@ class Subject {
   Index evaluations_ = 0;
 };
 
-/// The derivatives of the contraction along directions, Im f(x + ihu) / h; while it lives, the
+/// The length of a complex step: its square vanishes beside it.
+inline constexpr double imaginary_step = 0x1p-500;
+
+/// The derivatives of the contraction along directions u, Im f(x + ihu) / h; while it lives, the
 /// inputs are complex128. Throws where an op has no complex form.
 class ComplexStep {
  public:
@@ -80,14 +95,16 @@ class ComplexStep {
   struct Derivative {
     double value;
     double magnitude;  ///< the sum of the absolute values of what was added
+    double noise = 0;  ///< standard deviation of rounding, if it was measured
   };
-  Derivative along_entry(std::size_t input, std::size_t entry);
-  /// At x + t u along u.
-  Derivative along(std::size_t input, const std::vector<double>& direction, double t = 0);
+  Derivative along(std::size_t input, const std::vector<double>& direction,
+                   double step = imaginary_step);
+  /// The standard deviation of rounding in that derivative: the exact one does not depend on the
+  /// step, but what rounding does to it.
+  double noise(std::size_t input, const std::vector<double>& direction);
 
  private:
-  /// x + (t + ih) u
-  void move(std::size_t input, const std::vector<double>& direction, double t, double h) const;
+  void set_imaginary(std::size_t input, const std::vector<double>& direction, double step) const;
 
   Subject& subject_;
   const std::vector<double>& covector_;

@@ -1,40 +1,7 @@
+#include <xgrad/nn/checked_module.hpp>
 #include <xgrad/nn/gradcheck.hpp>
 
 namespace xgrad::nn::detail {
-namespace {
-
-/// A module converted to float64 while it lives, and what is to be checked of it.
-class CheckedModule {
- public:
-  CheckedModule(Module& module, const std::vector<NamedVar>& inputs)
-      : module_(module), dtype_(module.dtype()), copies_(inputs) {
-    convert(DType::float64);
-    checked_ = {copies_.checked, [this](DType dtype) { convert(dtype); }};
-    for (const NamedParameter& p : module.named_parameters()) {
-      if (p.var.trainable()) checked_.checked.push_back({p.name, p.var});
-    }
-  }
-  ~CheckedModule() { module_.to(dtype_); }
-  CheckedModule(const CheckedModule&) = delete;
-  CheckedModule& operator=(const CheckedModule&) = delete;
-
-  const xgrad::detail::CheckedInputs& checked() const { return checked_; }
-  const std::vector<Var>& vars() const { return copies_.vars; }
-
- private:
-  void convert(DType dtype) {
-    module_.to(dtype);
-    copies_.convert(dtype);
-  }
-
-  Module& module_;
-  DType dtype_;
-  xgrad::detail::InputCopies copies_;
-  xgrad::detail::CheckedInputs checked_;
-};
-
-}  // namespace
-
 GradcheckReport gradcheck(Module& module, const CheckedFunction& f,
                           const std::vector<NamedVar>& inputs, const GradcheckOptions& options) {
   const CheckedModule subject(module, inputs);

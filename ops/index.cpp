@@ -38,6 +38,7 @@ Var scatter_add(const Var& entries, const Indices& indices, std::size_t axis, co
 
 struct Gather {
   static constexpr const char* name = "gather";
+  static constexpr bool exact = true;
   Indices indices;
   std::size_t axis;
 
@@ -91,6 +92,7 @@ Var put_along(const Var& entries, const Indices& indices, Index extent);
 
 struct TakeAlong {
   static constexpr const char* name = "take_along";
+  static constexpr bool exact = true;
   Indices indices;
 
   Tensor value(const Tensor& x) const {
@@ -114,6 +116,7 @@ struct TakeAlong {
 // The transpose of take_along: each entry at its index in a row of zeros.
 struct PutAlong {
   static constexpr const char* name = "put_along";
+  static constexpr bool exact = true;
   Indices indices;
   Index extent;
 

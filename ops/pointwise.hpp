@@ -129,6 +129,7 @@ struct Pow {
 };
 struct Abs {
   static constexpr const char* name = "abs";
+  static constexpr bool exact = true;
   static constexpr bool analytic = false;
   static auto value(auto x) { return abs(x); }
   static auto pullback(auto g, auto, auto x) {
@@ -165,6 +166,7 @@ struct Tanh {
 };
 struct Relu {
   static constexpr const char* name = "relu";
+  static constexpr bool exact = true;
   static auto value(auto x) { return where(is_negative(x), 0.0, x); }
   static auto pullback(auto g, auto, auto x) { return where(not_positive(x), 0.0, g); }
 };
@@ -213,6 +215,7 @@ struct Silu {
 };
 struct Maximum {
   static constexpr const char* name = "maximum";
+  static constexpr bool exact = true;
   static constexpr bool analytic = false;
   static auto value(auto a, auto b) { return where(a > b, a, where(equal(a, a), b, a)); }
   static auto pullback(auto g, auto, auto a, auto b) {
@@ -222,6 +225,7 @@ struct Maximum {
 };
 struct Minimum {
   static constexpr const char* name = "minimum";
+  static constexpr bool exact = true;
   static constexpr bool analytic = false;
   static auto value(auto a, auto b) { return where(a < b, a, where(equal(a, a), b, a)); }
   static auto pullback(auto g, auto, auto a, auto b) {
@@ -231,6 +235,7 @@ struct Minimum {
 };
 struct Clip {
   static constexpr const char* name = "clip";
+  static constexpr bool exact = true;
   static constexpr bool analytic = false;
   static auto value(auto x, auto low, auto high) {
     const auto raised = where(x < low, low, x);

@@ -93,6 +93,7 @@ struct Mean : Reduce {
 
 struct Max : Reduce {
   static constexpr const char* name = "max";
+  static constexpr bool exact = true;
   bool share_nan;
 
   Tensor value(const Tensor& x) const {

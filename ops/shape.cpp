@@ -42,6 +42,7 @@ std::size_t new_axis(const char* op, Index axis, const Var& x) {
 
 struct Concat {
   static constexpr const char* name = "concat";
+  static constexpr bool exact = true;
   std::size_t axis;
 
   Tensor value(std::span<const Var> xs) const {
@@ -70,6 +71,7 @@ struct Concat {
 
 struct Stack {
   static constexpr const char* name = "stack";
+  static constexpr bool exact = true;
   std::size_t axis;
 
   static Tensor entry(const Tensor& y, std::size_t axis, std::size_t i) {
@@ -94,6 +96,7 @@ struct Stack {
 
 struct Flip {
   static constexpr const char* name = "flip";
+  static constexpr bool exact = true;
   std::size_t axis;
 
   Tensor value(const Tensor& x) const {

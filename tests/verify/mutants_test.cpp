@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "verify/seeds.hpp"
+#include "seeds.hpp"
 
 namespace xgrad {
 namespace {
@@ -22,11 +22,11 @@ std::string repeat(std::uint64_t seed) {
   return "; repeat with XGRAD_SEED=" + std::to_string(seed);
 }
 
-class Mutants : public testing::TestWithParam<const Case*> {};
+class Mutants : public ::testing::TestWithParam<const Case*> {};
 
 TEST_P(Mutants, AreWrongOrVacuousAndTheTwinIsCorrect) {
   const Case& each = *GetParam();
-  for (const std::uint64_t seed : verify::seeds()) {
+  for (const std::uint64_t seed : testing::seeds()) {
     const GradcheckReport twin = mutants::check(each, 0, seed, {});
     EXPECT_EQ(twin.verdict, Verdict::correct) << twin << repeat(seed);
     for (std::size_t k = 0; k < each.faults.size(); ++k) {
@@ -38,7 +38,7 @@ TEST_P(Mutants, AreWrongOrVacuousAndTheTwinIsCorrect) {
 
 TEST_P(Mutants, AreCaughtInFastMode) {
   const Case& each = *GetParam();
-  for (const std::uint64_t seed : verify::seeds()) {
+  for (const std::uint64_t seed : testing::seeds()) {
     const GradcheckReport twin = mutants::check(each, 0, seed, {.fast = true});
     EXPECT_EQ(twin.verdict, Verdict::correct) << twin << repeat(seed);
     for (std::size_t k = 0; k < each.faults.size(); ++k) {
@@ -55,7 +55,7 @@ std::vector<const Case*> all_cases() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(, Mutants, testing::ValuesIn(all_cases()), [](const auto& tested) {
+INSTANTIATE_TEST_SUITE_P(, Mutants, ::testing::ValuesIn(all_cases()), [](const auto& tested) {
   std::string name;
   for (const char* c = tested.param->name; *c != '\0'; ++c) {
     name += std::isalnum(static_cast<unsigned char>(*c)) != 0 ? *c : '_';
