@@ -47,8 +47,10 @@ Values bounds(const Values& reference, const std::vector<Values>& samples) {
   const auto n = static_cast<double>(std::max<std::size_t>(1, reference.size() * samples.size()));
   const double common = std::sqrt(squares / n);
   for (std::size_t i = 0; i < reference.size(); ++i) {
-    if (bound[i] < common) bound[i] = common;
-    bound[i] += unit_roundoff * std::abs(reference[i]) + smallest_normal;
+    if (std::isnan(bound[i])) continue;
+    bound[i] = std::max(bound[i], common);
+    bound[i] = std::max(bound[i], lambda * unit_roundoff * std::abs(reference[i]));
+    bound[i] += smallest_normal;
   }
   return bound;
 }
