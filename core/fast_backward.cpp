@@ -122,7 +122,10 @@ LeafTarget FastBackward::target(const Input& input, bool shared) {
   ensure_memory(input.slot);
   GradientStorage& storage = storage_[input.slot];
   Region region = tape_.slots[input.slot].region(input.var.tensor());
-  if (shared) region.exact = false;
+  if (shared) {
+    region.exact = false;
+    region.last_column = region.first_column;
+  }
   const auto access = storage.touch(region);
   const auto bytes = region.offset * static_cast<Index>(item_size(input.var.dtype()));
   return {storage.memory().bytes() + bytes, access == GradientStorage::Access::assign};
@@ -200,9 +203,8 @@ void FastBackward::accumulate(const Input& input, const Tensor& gradient) {
 bool FastBackward::adopt(const Input& input, const Tensor& gradient) {
   const Slot& slot = tape_.slots[input.slot];
   GradientStorage& storage = storage_[input.slot];
-  if (!gradient.is_unique() || !same_layout(gradient, slot.shape) ||
-      !same_layout(input.var.tensor(), slot.shape) || touched(input.slot) ||
-      (storage.has_memory() && !slot.parameter)) {
+  if (!same_layout(gradient, slot.shape) || !same_layout(input.var.tensor(), slot.shape) ||
+      touched(input.slot) || (storage.has_memory() && !slot.parameter)) {
     return false;
   }
   storage.bind(gradient, true);

@@ -55,7 +55,11 @@ class FastBackward {
 
   /// Adds a gradient that broadcasts to the input's shape, or to which the input broadcasts.
   void accumulate(const Input& input, const Tensor& gradient);
-  /// Makes a gradient that nobody else holds the input's own. False where that cannot be done.
+  /// True if nobody else holds, or will read, the gradient of the node's output.
+  bool owns_gradient(std::uint32_t node) const {
+    return !state_[tape_.nodes[node].slot].keep && gradient(node).is_unique();
+  }
+  /// Makes memory that nobody else uses the input's own gradient. False where that cannot be done.
   bool adopt(const Input& input, const Tensor& gradient);
   /// Adds a.b.
   void accumulate_product(const Input& input, const Var& a, const Var& b);

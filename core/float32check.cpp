@@ -147,7 +147,7 @@ Float32Report float32check(const std::function<Results()>& f, const CheckedInput
   std::size_t numbers = 0;
   for (const Shape& shape : shapes) numbers += static_cast<std::size_t>(element_count(shape));
   Generator random(options.seed);
-  const Values covector = random_weights(random, numbers);
+  const Values covector = random_direction(random, numbers);  // float32 holds it
 
   const Subject::Gradients float64 = subject.gradients(covector, TapeMode::naive);
   Float32Report report;

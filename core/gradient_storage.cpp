@@ -18,6 +18,14 @@ void GradientStorage::bind(const Tensor& memory, bool holds_value) {
 
 GradientStorage::Access GradientStorage::touch(const Region& region) {
   if (state_ == State::full) return Access::add;
+  const bool all_columns = region.is_columns() && region.last - region.first == slices();
+  if (all_columns && state_ != State::partial) {
+    return touch_columns(region.first_column, region.last_column);
+  }
+  if (state_ == State::columns) {
+    zero_columns();
+    return Access::add;
+  }
   const Index touched = region.last - region.first;
   if (state_ == State::untouched) {
     if (touched == slices()) {
@@ -40,8 +48,46 @@ GradientStorage::Access GradientStorage::touch(const Region& region) {
   return assign ? Access::assign : Access::add;
 }
 
+GradientStorage::Access GradientStorage::touch_columns(Index first, Index last) {
+  const Index columns = memory_.shape().back();
+  if (state_ == State::untouched) {
+    holds_ = Buffer::allocate(static_cast<std::size_t>(columns));
+    std::memset(holds_->data(), 0, static_cast<std::size_t>(columns));
+    held_ = 0;
+    state_ = State::columns;
+  }
+  const Index held_before = held(first, last);
+  if (held_before == last - first) return Access::add;
+  if (held_before > 0) {
+    zero_columns();
+    return Access::add;
+  }
+  mark(first, last);
+  held_ += last - first;
+  if (held_ == columns) state_ = State::full;
+  return Access::assign;
+}
+
+// Zeroes the columns that hold no value; then all do.
+void GradientStorage::zero_columns() {
+  const Index columns = memory_.shape().back();
+  const auto item = static_cast<Index>(item_size(memory_.dtype()));
+  const Index rows = memory_.size() / columns;
+  for (Index first = 0; first < columns;) {
+    Index last = first;
+    while (last < columns && holds_->data()[last] == std::byte{0}) ++last;
+    for (Index row = 0; row < rows && last > first; ++row) {
+      std::memset(memory_.bytes() + (row * columns + first) * item, 0,
+                  static_cast<std::size_t>((last - first) * item));
+    }
+    first = last + 1;
+  }
+  state_ = State::full;
+}
+
 void GradientStorage::complete() {
   if (state_ == State::full) return;
+  if (state_ == State::columns) return zero_columns();
   if (state_ == State::untouched) {
     holds_ = {};
   }

@@ -11,6 +11,11 @@ struct Region {
   Index last;      ///< behind the last slice touched
   bool exact;      ///< the view is exactly these slices (in any order of their elements)
   bool row_major;  ///< and lies in memory as they do
+  /// If the view is a range of the slot's last axis, at all positions of the others: that range.
+  Index first_column = 0;
+  Index last_column = 0;
+
+  bool is_columns() const { return first_column < last_column; }
 };
 
 /// The gradient of one slot while a backward pass runs.
@@ -23,8 +28,10 @@ struct Region {
 ///     touch(any other region)             -> its untouched slices are zeroed; add
 ///     complete()                          -> untouched slices are zeroed; all hold a value
 ///
-/// So a loop over x[0], x[1], ... writes each slice once and clears nothing. The memory is
-/// row-major and may be a part of another slot's memory (see FastBackward).
+/// So a loop over x[0], x[1], ... writes each slice once and clears nothing. The same holds for
+/// ranges of columns, the gates that `split` cuts: as long as only they are touched, each column
+/// is either untouched or holds a value. The memory is row-major and may be a part of another
+/// slot's memory (see FastBackward).
 class GradientStorage {
  public:
   enum class Access { assign, add };
@@ -42,16 +49,19 @@ class GradientStorage {
   Tensor take();
 
  private:
-  enum class State : std::uint8_t { untouched, partial, full };
+  /// partial: some slices hold a value; columns: some columns of all slices do.
+  enum class State : std::uint8_t { untouched, partial, columns, full };
 
   Index slices() const { return memory_.dim() == 0 ? 1 : memory_.shape()[0]; }
+  Access touch_columns(Index first, Index last);
+  void zero_columns();
   void zero(Index first, Index last);
   Index held(Index first, Index last) const;
   void mark(Index first, Index last);
 
   Tensor memory_;
-  Ref<Buffer> holds_;  ///< a byte per slice while the state is partial
-  Index held_ = 0;     ///< slices that hold a value, likewise
+  Ref<Buffer> holds_;  ///< a byte per slice, or per column, while only some hold a value
+  Index held_ = 0;     ///< of them
   State state_ = State::untouched;
   bool bound_ = false;
 };

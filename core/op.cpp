@@ -11,7 +11,9 @@ namespace {
 class FastPullback final : public Pullback {
  public:
   FastPullback(FastBackward& pass, std::uint32_t node, const Var& output)
-      : Pullback(output, pass.tape().inputs(node)), pass_(pass) {
+      : Pullback(output, pass.tape().inputs(node)),
+        pass_(pass),
+        parts_may_be_adopted_(pass.owns_gradient(node)) {
     gradient_ = pass.gradient(node);
   }
 
@@ -21,7 +23,14 @@ class FastPullback final : public Pullback {
     const bool temporary = gradient.data()->references.load(std::memory_order_relaxed) == 1;
     const Tensor tensor = gradient.tensor();
     gradient = Var();
-    if (!temporary || !pass_.adopt(inputs_[i], tensor)) pass_.accumulate(inputs_[i], tensor);
+    const bool own = temporary && tensor.is_unique();
+    if (!own || !pass_.adopt(inputs_[i], tensor)) pass_.accumulate(inputs_[i], tensor);
+  }
+  void add_part(std::size_t i, const Var& part) override {
+    if (!wants(i)) return;
+    if (!parts_may_be_adopted_ || !pass_.adopt(inputs_[i], part.tensor())) {
+      pass_.accumulate(inputs_[i], part.tensor());
+    }
   }
   void do_add_product(std::size_t i, const Var& a, const Var& b) override {
     pass_.accumulate_product(inputs_[i], a, b);
@@ -29,6 +38,7 @@ class FastPullback final : public Pullback {
 
  private:
   FastBackward& pass_;
+  bool parts_may_be_adopted_;
 };
 
 class FunctionalPullback final : public Pullback {

@@ -27,6 +27,10 @@ class Pullback {
   /// the axes along which the input was broadcast. Does nothing if nobody asks.
   virtual void add(std::size_t i, Var gradient) = 0;
 
+  /// The same for a part of `gradient()`, where no two inputs get the same element: the part's
+  /// memory may become the input's own gradient.
+  virtual void add_part(std::size_t i, const Var& part) { add(i, part); }
+
   /// Adds the matrix product a.b to the gradient of input i, in place where that is possible.
   /// Throws if the input is not a matrix of the product's shape and dtype. Does nothing if nobody
   /// asks.

@@ -18,6 +18,10 @@ std::vector<double> flat(const Results& results) {
   return all;
 }
 
+double with_random_sign(Generator& random, double magnitude) {
+  return random.below(2) == 0 ? magnitude : -magnitude;
+}
+
 /// The largest power of 2 that is at most x.
 double power_of_two(double x) { return std::exp2(std::floor(std::log2(x))); }
 
@@ -32,13 +36,19 @@ Shape position_of(std::size_t entry, const Shape& shape) {
   return position;
 }
 
-std::vector<double> random_weights(Generator& random, std::size_t n) {
-  std::vector<double> weights(n);
-  for (double& w : weights) {
-    const double magnitude = static_cast<double>(8 + random.below(9)) / 16;
-    w = random.below(2) == 0 ? magnitude : -magnitude;
+std::vector<double> random_covector(Generator& random, std::size_t n) {
+  std::vector<double> covector(n);
+  for (double& w : covector) w = with_random_sign(random, 0.5 + random.uniform() / 2);
+  return covector;
+}
+
+std::vector<double> random_direction(Generator& random, std::size_t n) {
+  constexpr std::uint64_t one = 1 << 12;
+  std::vector<double> direction(n);
+  for (double& u : direction) {
+    u = with_random_sign(random, static_cast<double>(one / 2 + random.below(one / 2 + 1)) / one);
   }
-  return weights;
+  return direction;
 }
 
 ReplayedGenerators::ReplayedGenerators(const std::vector<Generator*>& besides_default)
@@ -173,23 +183,24 @@ ComplexStep::Derivative ComplexStep::along_entry(std::size_t input, std::size_t 
   return along(input, direction);
 }
 
-ComplexStep::Derivative ComplexStep::along(std::size_t input,
-                                           const std::vector<double>& direction) {
+ComplexStep::Derivative ComplexStep::along(std::size_t input, const std::vector<double>& direction,
+                                           double t) {
   // The exact derivative does not depend on the step, but what rounding does to it.
-  Derivative result = with_step(input, direction, imaginary_step);
+  Derivative result = with_step(input, direction, t, imaginary_step);
   double squares = 0;
   for (const double factor : {0.75, 0.625, 0.875}) {
-    const double other = with_step(input, direction, factor * imaginary_step).value;
+    const double other = with_step(input, direction, t, factor * imaginary_step).value;
     squares += (other - result.value) * (other - result.value);
   }
   result.noise = std::sqrt(squares / 6);  // both have that deviation
-  set_imaginary(input, std::vector<double>(direction.size()), imaginary_step);
+  move(input, direction, 0, 0);
   return result;
 }
 
 ComplexStep::Derivative ComplexStep::with_step(std::size_t input,
-                                               const std::vector<double>& direction, double step) {
-  set_imaginary(input, direction, step);
+                                               const std::vector<double>& direction, double t,
+                                               double step) {
+  move(input, direction, t, step);
   const Tape tape;  // f may take gradients itself
   const Results results = subject_.run();
   long double sum = 0;
@@ -207,13 +218,13 @@ ComplexStep::Derivative ComplexStep::with_step(std::size_t input,
   return {static_cast<double>(sum), magnitude, 0};
 }
 
-void ComplexStep::set_imaginary(std::size_t input, const std::vector<double>& part,
-                                double step) const {
+void ComplexStep::move(std::size_t input, const std::vector<double>& direction, double t,
+                       double h) const {
   const Var& var = subject_.inputs_.checked[input].var;
   const std::vector<double>& x = subject_.origin(input);
   const Tensor z = Tensor::uninitialized(var.shape(), DType::complex128);
   for (std::size_t i = 0; i < x.size(); ++i) {
-    z.mutable_data<std::complex<double>>()[i] = {x[i], part[i] * step};
+    z.mutable_data<std::complex<double>>()[i] = {x[i] + t * direction[i], h * direction[i]};
   }
   var.assign(z);
 }

@@ -12,9 +12,13 @@ namespace xgrad::detail {
 /// The position of the entry with that number, in row-major order.
 Shape position_of(std::size_t entry, const Shape& shape);
 
-/// Numbers of magnitude 1/2 to 1, multiples of 1/16, of random sign: none of them hides what it is
-/// multiplied with, and no two errors of one size cancel.
-std::vector<double> random_weights(Generator& random, std::size_t n);
+/// Numbers of magnitude 1/2 to 1 and of random sign: none hides what it is multiplied with, and no
+/// two are the same, behind which a transposed term could hide. They have all 53 bits, so that a
+/// gradient that is cut to fewer shows.
+std::vector<double> random_covector(Generator& random, std::size_t n);
+
+/// The same with 12 bits, so that x + t u is exact unless t is tiny.
+std::vector<double> random_direction(Generator& random, std::size_t n);
 
 /// Rewinds random generators to where they were.
 class ReplayedGenerators {
@@ -79,7 +83,7 @@ class Subject {
 /// The length of a complex step: its square vanishes beside it.
 inline constexpr double imaginary_step = 0x1p-500;
 
-/// The derivatives of the contraction along directions u, Im f(x + ihu) / h; while it lives, the
+/// The derivatives of the contraction along directions, Im f(x + ihu) / h; while it lives, the
 /// inputs are complex128. Throws where an op has no complex form.
 class ComplexStep {
  public:
@@ -94,11 +98,14 @@ class ComplexStep {
     double noise;      ///< standard deviation of rounding, from steps of other lengths
   };
   Derivative along_entry(std::size_t input, std::size_t entry);
-  Derivative along(std::size_t input, const std::vector<double>& direction);
+  /// At x + t u along u.
+  Derivative along(std::size_t input, const std::vector<double>& direction, double t = 0);
 
  private:
-  void set_imaginary(std::size_t input, const std::vector<double>& part, double step) const;
-  Derivative with_step(std::size_t input, const std::vector<double>& direction, double step);
+  Derivative with_step(std::size_t input, const std::vector<double>& direction, double t,
+                       double step);
+  /// x + (t + ih) u
+  void move(std::size_t input, const std::vector<double>& direction, double t, double h) const;
 
   Subject& subject_;
   const std::vector<double>& covector_;

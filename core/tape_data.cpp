@@ -44,7 +44,15 @@ Region Slot::region(const Tensor& view) const {
   const Index last = (offset + extent) / slice + 1;
   // A view reads no element twice, so one with as many elements as the slices is all of them.
   const bool exact = size == (last - first) * slice;
-  return {offset, first, last, exact, exact && view.is_contiguous()};
+  Region region{offset, first, last, exact, exact && view.is_contiguous()};
+  if (exact || view.dim() != shape.size()) return region;
+  const std::size_t axes = shape.size() - 1;
+  if (view.strides() == contiguous_strides(shape) &&
+      std::equal(shape.begin(), shape.begin() + axes, view.shape().begin())) {
+    region.first_column = offset;
+    region.last_column = offset + view.shape().back();
+  }
+  return region;
 }
 
 bool Slot::used_once(const Region& region) const {

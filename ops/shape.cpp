@@ -63,7 +63,7 @@ struct Concat {
     Index at = 0;
     for (std::size_t i = 0; i < p.inputs(); ++i) {
       const Index extent = p.input(i).shape()[axis];
-      if (p.wants(i)) p.add(i, detail::view_of(g, part(g.tensor(), axis, at, extent)));
+      if (p.wants(i)) p.add_part(i, detail::view_of(g, part(g.tensor(), axis, at, extent)));
       at += extent;
     }
   }
@@ -89,7 +89,7 @@ struct Stack {
   void pullback(Pullback& p) const {
     const Var& g = p.gradient();
     for (std::size_t i = 0; i < p.inputs(); ++i) {
-      if (p.wants(i)) p.add(i, detail::view_of(g, entry(g.tensor(), axis, i)));
+      if (p.wants(i)) p.add_part(i, detail::view_of(g, entry(g.tensor(), axis, i)));
     }
   }
 };

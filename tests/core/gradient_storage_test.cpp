@@ -65,6 +65,43 @@ TEST_F(GradientStorageTest, WideTouchKeepsWhatSlicesHold) {
   EXPECT_EQ(storage.touch(slices(0, 3)), Access::add);
 }
 
+/// Columns [first, last) of all slices.
+Region columns(Index first, Index last) { return {first, 0, 3, false, false, first, last}; }
+
+TEST_F(GradientStorageTest, EachColumnIsAssignedOnce) {
+  EXPECT_EQ(storage.touch(columns(1, 2)), Access::assign);
+  EXPECT_TRUE(storage.touched());
+  EXPECT_FALSE(storage.untouched(slices(0, 1)));
+  EXPECT_EQ(storage.touch(columns(1, 2)), Access::add);
+  EXPECT_EQ(storage.touch(columns(0, 1)), Access::assign);
+  EXPECT_EQ(storage.touch(slices(0, 3)), Access::add);
+  EXPECT_EQ(values(), std::vector<double>(6, 7));
+}
+
+TEST_F(GradientStorageTest, UntouchedColumnsReadAsZero) {
+  EXPECT_EQ(storage.touch(columns(0, 1)), Access::assign);
+  storage.complete();
+  EXPECT_EQ(values(), (std::vector<double>{7, 0, 7, 0, 7, 0}));
+}
+
+TEST_F(GradientStorageTest, UntouchedColumnsAreZeroedBeforeSlicesAreAddedTo) {
+  EXPECT_EQ(storage.touch(columns(1, 2)), Access::assign);
+  EXPECT_EQ(storage.touch(slices(1, 2)), Access::add);
+  EXPECT_EQ(values(), (std::vector<double>{0, 7, 0, 7, 0, 7}));
+}
+
+TEST_F(GradientStorageTest, OverlappingColumnsAreAddedTo) {
+  EXPECT_EQ(storage.touch(columns(1, 2)), Access::assign);
+  EXPECT_EQ(storage.touch(columns(0, 2)), Access::add);
+  EXPECT_EQ(values(), (std::vector<double>{0, 7, 0, 7, 0, 7}));
+}
+
+TEST_F(GradientStorageTest, ColumnsAreNotAssignedBesideSlices) {
+  EXPECT_EQ(storage.touch(slices(1, 2)), Access::assign);
+  EXPECT_EQ(storage.touch(columns(0, 1)), Access::add);
+  EXPECT_EQ(values(), (std::vector<double>{0, 0, 7, 7, 0, 0}));
+}
+
 TEST_F(GradientStorageTest, BoundValueIsAddedTo) {
   storage.bind(memory, true);
   EXPECT_TRUE(storage.touched());

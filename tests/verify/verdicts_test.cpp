@@ -1,0 +1,231 @@
+// Functions for which "correct" and "wrong" are not all there is to say.
+#include <gtest/gtest.h>
+
+#include <xgrad/xgrad.hpp>
+
+#include "mutants/planted_op.hpp"
+
+namespace xgrad {
+namespace {
+
+using mutants::Eager;
+using mutants::op;
+using mutants::Vars;
+
+Tensor vector(std::initializer_list<double> values) {
+  return Tensor({static_cast<Index>(values.size())}, values, DType::float64);
+}
+
+Var draw(const Shape& shape) {
+  static Generator random(5);
+  return random.uniform(shape, -1, 1, DType::float64);
+}
+
+/// The verdict of the full and of the fast mode, which must agree.
+template <class F>
+Verdict verdict_of(F f, const std::vector<NamedVar>& inputs, GradcheckOptions options = {}) {
+  const GradcheckReport report = gradcheck(f, inputs, options);
+  options.fast = true;
+  const GradcheckReport fast = gradcheck(f, inputs, options);
+  EXPECT_EQ(report.verdict, fast.verdict) << report << fast;
+  return report.verdict;
+}
+
+// ------------------------------------------------------------------------------------------ kinks
+
+TEST(Verdicts, AKinkAtThePoint) {
+  const auto with_relu = [](const Vars& in) { return relu(in[0]); };
+  EXPECT_EQ(verdict_of(with_relu, {{"x", vector({-0.5, 0, 0.5})}}), Verdict::kink);
+  const auto with_abs = [](const Vars& in) { return abs(in[0]); };
+  EXPECT_EQ(verdict_of(with_abs, {{"x", vector({-0.5, 0, 0.5})}}), Verdict::kink);
+  const auto tie = [](const Vars& in) { return maximum(in[0], in[1]); };
+  EXPECT_EQ(verdict_of(tie, {{"a", vector({0.25, 1})}, {"b", vector({0.25, 2})}}), Verdict::kink);
+  const auto row = [](const Vars& in) { return max(in[0]); };
+  EXPECT_EQ(verdict_of(row, {{"x", vector({0.5, 0.125, 0.5})}}), Verdict::kink);
+}
+
+TEST(Verdicts, AKinkIsNamedEntryByEntry) {
+  const auto report =
+      gradcheck([](const Vars& in) { return relu(in[0]); }, {{"x", vector({-0.5, 0, 0.5, 0})}});
+  EXPECT_TRUE(report);
+  EXPECT_EQ(report["x"].kinks, 2);
+  EXPECT_EQ(report["x"].worst.verdict, Verdict::kink);
+}
+
+TEST(Verdicts, AGradientThatIsNoneOfTheKinkIsWrong) {
+  const auto relu_with = [](double at_zero) {
+    return [at_zero](const Vars& in) {
+      return op(
+          {in[0]}, [](const Vars& x) { return Var(relu(x[0])); },
+          [at_zero](Pullback& p) {
+            p.add(0, mutants::numbers_like(p.gradient(), [at_zero](Index) { return at_zero; }) *
+                         p.gradient());
+          });
+    };
+  };
+  const std::vector<NamedVar> at_kink{{"x", vector({0})}};
+  EXPECT_EQ(verdict_of(relu_with(0.5), at_kink), Verdict::kink);
+  EXPECT_EQ(verdict_of(relu_with(1.5), at_kink), Verdict::wrong);
+  EXPECT_EQ(verdict_of(relu_with(-0.1), at_kink), Verdict::wrong);
+}
+
+TEST(Verdicts, AKinkCloseByIsNone) {
+  for (const double x : {1e-1, 1e-3, 1e-5, 1e-7}) {
+    for (const double sign : {1.0, -1.0}) {
+      const auto f = [](const Vars& in) { return Var(relu(in[0]) + square(in[0])); };
+      EXPECT_EQ(verdict_of(f, {{"x", vector({sign * x})}}), Verdict::correct) << sign * x;
+      const auto half = [](const Vars& in) {
+        return op(
+            {in[0]}, [](const Vars& v) { return Var(relu(v[0])); },
+            [](Pullback& p) { p.add(0, 0.5 * Eager(p.gradient())); });
+      };
+      EXPECT_EQ(verdict_of(half, {{"x", vector({sign * x})}}), Verdict::wrong) << sign * x;
+    }
+  }
+}
+
+// --------------------------------------------------------------------------------- ill-conditioned
+
+TEST(Verdicts, ADerivativeBelowRoundingIsIllConditioned) {
+  const auto f = [](const Vars& in) { return Var(1e12 + abs(in[0])); };  // abs is not analytic
+  EXPECT_EQ(verdict_of(f, {{"x", vector({0.5, 0.25})}}), Verdict::ill_conditioned);
+  const auto analytic = [](const Vars& in) { return Var(1e12 + in[0]); };
+  EXPECT_EQ(verdict_of(analytic, {{"x", vector({0.5, 0.25})}}), Verdict::correct);
+}
+
+TEST(Verdicts, AnInfiniteDerivativeIsNotCorrect) {
+  const auto report =
+      gradcheck([](const Vars& in) { return sqrt(in[0]); }, {{"x", vector({0, 1})}});
+  EXPECT_EQ(report.verdict, Verdict::ill_conditioned) << report;
+  EXPECT_EQ(report["x"].ill_conditioned, 1);
+}
+
+TEST(Verdicts, ResultsThatAreNotFiniteCannotBeChecked) {
+  const auto f = [](const Vars& in) { return log(in[0]); };
+  EXPECT_EQ(verdict_of(f, {{"x", vector({-1, 1})}}), Verdict::ill_conditioned);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(verdict_of(f, {{"x", vector({nan})}}), Verdict::ill_conditioned);
+}
+
+// -------------------------------------------------------------------------------- zero and vacuous
+
+TEST(Verdicts, ZeroIsConfirmedWhereAPathLeadsThere) {
+  const auto flat = [](const Vars& in) { return Var(0.0 * in[0] + in[1]); };
+  const auto report = gradcheck(flat, {{"x", draw({2})}, {"y", draw({2})}});
+  EXPECT_EQ(report["x"].verdict, Verdict::zero) << report;
+  EXPECT_EQ(report.verdict, Verdict::correct);
+  EXPECT_TRUE(report);
+  const auto step = [](const Vars& in) { return Var(clip(in[0], 5, 6)); };
+  EXPECT_EQ(verdict_of(step, {{"x", draw({3})}}), Verdict::zero);
+}
+
+TEST(Verdicts, WithoutAPathNothingIsTested) {
+  const auto ignores = [](const Vars& in) { return tanh(in[0]); };
+  EXPECT_EQ(verdict_of(ignores, {{"x", draw({2})}, {"y", draw({2})}}), Verdict::vacuous);
+  const auto constant = [](const Vars&) { return vector({1, 2}); };
+  EXPECT_EQ(verdict_of(constant, {{"x", draw({2})}}), Verdict::vacuous);
+  const auto no_results = [](const Vars&) { return Vars(); };
+  EXPECT_EQ(verdict_of(no_results, {{"x", draw({2})}}), Verdict::vacuous);
+  const auto no_entries = [](const Vars& in) { return sum(in[0]); };
+  EXPECT_EQ(verdict_of(no_entries, {{"x", Tensor::zeros({0, 2})}}), Verdict::vacuous);
+}
+
+TEST(Verdicts, OneEmptyInputBesideAnotherIsVacuous) {
+  const auto f = [](const Vars& in) { return concat({in[0], in[1]}); };
+  const auto report = gradcheck(f, {{"x", draw({2})}, {"none", Tensor::zeros({0})}});
+  EXPECT_EQ(report["x"].verdict, Verdict::correct);
+  EXPECT_EQ(report["none"].verdict, Verdict::vacuous);
+  EXPECT_FALSE(report);
+}
+
+// ------------------------------------------------------------------------------------- randomness
+
+TEST(Verdicts, AFunctionThatCountsItsCallsIsNotDeterministic) {
+  int calls = 0;
+  const auto f = [&calls](const Vars& in) { return Var(static_cast<double>(++calls) * in[0]); };
+  EXPECT_EQ(verdict_of(f, {{"x", draw({2})}}), Verdict::not_deterministic);
+}
+
+TEST(Verdicts, AGeneratorMustBeGivenUnlessItIsTheDefault) {
+  Generator own(7);
+  const auto f = [&own](const Vars& in) { return dropout(in[0], 0.5, own); };
+  const std::vector<NamedVar> inputs{{"x", draw({4, 4})}};
+  EXPECT_EQ(verdict_of(f, inputs), Verdict::not_deterministic);
+  GradcheckOptions options;
+  options.generators = {&own};
+  EXPECT_EQ(verdict_of(f, inputs, options), Verdict::correct);
+  const auto by_default = [](const Vars& in) { return dropout(in[0], 0.5); };
+  EXPECT_EQ(verdict_of(by_default, inputs), Verdict::correct);
+  const auto curved = [](const Vars& in) { return dropout(tanh(in[0]), 0.5); };
+  EXPECT_TRUE(gradgradcheck(curved, inputs));
+}
+
+TEST(Verdicts, GeneratorsGoOnWhereTheyWere) {
+  default_generator() = Generator(9);
+  const double expected = Generator(9).uniform();
+  EXPECT_TRUE(gradcheck([](const Vars& in) { return dropout(in[0], 0.5); }, {{"x", draw({8})}}));
+  EXPECT_EQ(default_generator().uniform(), expected);
+}
+
+// ------------------------------------------------------------------------------ inputs and results
+
+TEST(Verdicts, IntegersAreCaptured) {
+  const Indices words({2, 2}, {3, 0, 3, 1});
+  const auto f = [&](const Vars& in) { return embedding(in[0], words); };
+  const auto report = gradcheck(f, {{"table", draw({4, 3})}});
+  EXPECT_TRUE(report);
+  EXPECT_EQ(report["table"].entries, 12);  // row 2 is in no result
+}
+
+TEST(Verdicts, ConstantsAreGivenButNotChecked) {
+  const auto f = [](const Vars& in) { return Var(where(in[1], in[0], 2.0 * in[0])); };
+  const auto report = gradcheck(f, {{"x", draw({3})}, {"mask", vector({0, 1, 1}), true}});
+  EXPECT_EQ(report.verdict, Verdict::correct) << report;
+  EXPECT_EQ(report.inputs.size(), 1U);
+  EXPECT_EQ(gradgradcheck(f, {{"x", draw({3})}, {"mask", vector({0, 1, 1}), true}}).inputs.size(),
+            2U);  // x and the covector
+}
+
+TEST(Verdicts, SeveralInputsAndResultsOfDifferentShapes) {
+  const auto f = [](const Vars& in) -> Vars {
+    const Var product = matmul(in[0], in[1]);
+    return {product, sum(product, {0}), Var(in[2] * mean(product))};
+  };
+  const std::vector<NamedVar> inputs{{"a", draw({2, 3})}, {"b", draw({3, 2})}, {"c", draw({})}};
+  EXPECT_EQ(verdict_of(f, inputs), Verdict::correct);
+  const auto one_cut = [&](const Vars& in) -> Vars {  // only through the third result
+    Vars results = f(in);
+    results[2] = detach(results[2]);
+    return results;
+  };
+  EXPECT_EQ(verdict_of(one_cut, inputs), Verdict::wrong);
+}
+
+TEST(Verdicts, AScalarAndASingleEntry) {
+  EXPECT_EQ(verdict_of([](const Vars& in) { return exp(in[0]); }, {{"x", draw({})}}),
+            Verdict::correct);
+  EXPECT_EQ(verdict_of([](const Vars& in) { return exp(in[0]); }, {{"x", draw({1, 1})}}),
+            Verdict::correct);
+}
+
+TEST(Verdicts, InputsOfAnySize) {
+  const auto f = [](const Vars& in) { return Var(in[0] * in[0]); };
+  EXPECT_EQ(verdict_of(f, {{"x", vector({1e-12, 1e-6, 1, 1e6, 1e12})}}), Verdict::correct);
+}
+
+TEST(Verdicts, NoiseIsNoExcuseForFloat32) {
+  // An entry's last bit as float32 changes while rounding is measured.
+  const auto f = [](const Vars& in) {
+    return mutants::corrupt(tanh(Eager(in[0])), [](const Eager& g) -> Var {
+      return g.var().tensor().to(DType::float32).to(g.var().dtype());
+    });
+  };
+  Generator random(21);
+  for (int i = 0; i < 5; ++i) {
+    const Var x = random.uniform({400}, -1, 1, DType::float64);
+    EXPECT_EQ(verdict_of(f, {{"x", x}}), Verdict::wrong);
+  }
+}
+
+}  // namespace
+}  // namespace xgrad
