@@ -47,8 +47,10 @@ Values bounds(const Values& reference, const std::vector<Values>& samples) {
   const auto n = static_cast<double>(std::max<std::size_t>(1, reference.size() * samples.size()));
   const double common = std::sqrt(squares / n);
   for (std::size_t i = 0; i < reference.size(); ++i) {
-    if (bound[i] < common) bound[i] = common;
-    bound[i] += unit_roundoff * std::abs(reference[i]) + smallest_normal;
+    if (std::isnan(bound[i])) continue;
+    bound[i] = std::max(bound[i], common);
+    bound[i] = std::max(bound[i], lambda * unit_roundoff * std::abs(reference[i]));
+    bound[i] += smallest_normal;
   }
   return bound;
 }
@@ -145,7 +147,7 @@ Float32Report float32check(const std::function<Results()>& f, const CheckedInput
   std::size_t numbers = 0;
   for (const Shape& shape : shapes) numbers += static_cast<std::size_t>(element_count(shape));
   Generator random(options.seed);
-  const Values covector = random_direction(random, numbers);
+  const Values covector = random_direction(random, numbers);  // float32 holds it
 
   const Subject::Gradients float64 = subject.gradients(covector, TapeMode::naive);
   Float32Report report;

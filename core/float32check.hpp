@@ -19,7 +19,7 @@
 /// arithmetic, Parker 1997), lambda = 8, forward and backward. With e_s the change of an entry in
 /// sample s,
 ///
-///     bound = max(max_s |e_s|, rms of e over the tensor) + u |value| + 2^-126
+///     bound = max(max_s |e_s|, rms of e over the tensor, lambda u |value|) + 2^-126
 ///
 /// Cancellation needs no special case, since it magnifies the samples' errors as it does those of
 /// float32, and no float32 kernel takes part, so that a wrong one cannot raise its own bound.

@@ -45,12 +45,11 @@ Tensor RoundingModel::rounded(const char* op, std::span<const Var> inputs,
   const Tensor exact = contiguous(evaluate(inputs));
   if (exact.dtype() != DType::float64) return exact;
   const Index n = reduction_length(op, inputs, exact.shape());
-  longest_ = std::max(longest_, n);
   const double amount = unit_ * std::sqrt(static_cast<double>(n));
   std::vector<Var> operands;
   for (const Var& x : inputs) operands.emplace_back(perturbed(x.tensor(), amount));
   const Tensor result = perturbed(evaluate(operands), amount);
-  terms_[result.bytes()] = n;
+  note_sum(result, n);
   return result;
 }
 
@@ -63,13 +62,12 @@ Tensor RoundingModel::rounded(const char* op, std::span<const Var> inputs, const
     const Index a = terms_of(inputs[0]);
     const Index b = terms_of(inputs[1]);
     terms = std::max<Index>(1, a > 1 || b > 1 ? a + b : 1);
-    longest_ = std::max(longest_, terms);
     // The terms of the shorter sum may be added to the longer one by one.
     amount *= std::sqrt(static_cast<double>(std::min(a, b)));
   }
   const Tensor result = perturbed(value, amount);
   if (terms == 1 && is_correctly_rounded(name)) restore_float32(value, result);
-  terms_[result.bytes()] = terms;
+  note_sum(result, terms);
   return result;
 }
 
@@ -82,16 +80,24 @@ Tensor RoundingModel::perturbed(const Tensor& x, double amount) {
   double* values = result.mutable_data<double>();
   std::uint64_t bits = 0;
   const Index size = result.size();
-  for (Index i = 0; i < size; ++i, bits >>= 1) {
-    if (i % 64 == 0) bits = random_.next();
-    values[i] += (bits & 1) != 0 ? amount * values[i] : -amount * values[i];
+  for (Index i = 0; i < size; ++i, bits >>= 8) {
+    if (i % 8 == 0) bits = random_.next();
+    // From 1/2 to 1 times the amount: errors of one size would often cancel.
+    const double part = static_cast<double>(128 + (bits & 127)) / 255;
+    values[i] += ((bits & 128) != 0 ? amount : -amount) * part * values[i];
   }
   return result;
 }
 
 Index RoundingModel::terms_of(const Var& x) const {
-  const auto found = terms_.find(x.tensor().bytes());
-  return found == terms_.end() ? 1 : found->second;
+  const auto found = sums_.find(x.tensor().bytes());
+  return found == sums_.end() ? 1 : found->second.terms;
+}
+
+void RoundingModel::note_sum(const Tensor& value, Index terms) {
+  if (terms == 1) return;
+  longest_ = std::max(longest_, terms);
+  sums_.insert_or_assign(value.bytes(), Sum{value, terms});
 }
 
 }  // namespace xgrad::detail

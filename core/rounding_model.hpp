@@ -24,9 +24,10 @@ constexpr bool is_exact() {
 /// roundoff u may (Monte Carlo arithmetic, Parker 1997): by the standard model (Higham 2002,
 /// section 2.2) every result is z (1 + d) with |d| <= u, and that of a reduction over n terms
 /// behaves as if its terms and the result were off by relative sqrt(n) u (the probabilistic form
-/// of gamma_n: Higham and Mary 2019). Results of + - * / that float32 holds are exact. Here d is
-/// +-u or +-sqrt(n) u. Pointwise expressions are evaluated op by op. Sums of sums count as one sum
-/// of all their terms, since that is what the engine makes of them.
+/// of gamma_n: Higham and Mary 2019). Here d is of random sign and of 1/2 to 1 times that size;
+/// results of + - * / and sqrt that float32 can hold are exact. Pointwise expressions are
+/// evaluated op by op. Sums of sums count as one sum of all their terms, since that is what the
+/// engine makes of them.
 class RoundingModel {
  public:
   RoundingModel(double unit, std::uint64_t seed);
@@ -47,11 +48,17 @@ class RoundingModel {
  private:
   Tensor perturbed(const Tensor& x, double amount);
   Index terms_of(const Var& x) const;
+  void note_sum(const Tensor& value, Index terms);
 
   double unit_;
   Generator random_;
   Index longest_ = 1;
-  std::unordered_map<const std::byte*, Index> terms_;  ///< in the sums that were made
+  /// A sum, which is kept so that nothing else comes to lie at its address.
+  struct Sum {
+    Tensor value;
+    Index terms;
+  };
+  std::unordered_map<const std::byte*, Sum> sums_;
   RoundingModel* outer_;
 };
 

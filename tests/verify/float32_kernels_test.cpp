@@ -12,8 +12,8 @@
 #include <xgrad/ops/matmul.hpp>
 #include <xgrad/ops/reduce.hpp>
 
-#include "seeds.hpp"
 #include "verify/module_row.hpp"
+#include "verify/seeds.hpp"
 
 namespace xgrad::testing {
 namespace {
@@ -54,8 +54,8 @@ void check_sequence(Index steps, Index batch, Index input, Index hidden, std::ui
 
 TEST(Float32Kernels, RecurrentOfEveryWidth) {
   std::vector<Index> widths{1, 2, 7, 8, 15, 16, 17, 33, 64};
-  if (!sanitized) widths.push_back(128);
-  for (const std::uint64_t seed : seeds(2)) {
+  if (!verify::sanitized) widths.push_back(128);
+  for (const std::uint64_t seed : verify::table_seeds(2)) {
     for (const Index hidden : widths) {
       SCOPED_TRACE("width " + std::to_string(hidden) + ", seed " + std::to_string(seed));
       check_sequence<nn::LSTMCell>(4, 5, 3, hidden, seed);
@@ -68,13 +68,13 @@ TEST(Float32Kernels, RecurrentOfEveryWidth) {
 }
 
 TEST(Float32Kernels, ThreadsAndLongSequences) {
-  for (const std::uint64_t seed : seeds(1)) {
+  for (const std::uint64_t seed : verify::table_seeds(1)) {
     for (const int n : {1, 2, 3}) {
       const Threads scope(n);
       SCOPED_TRACE(std::to_string(n) + " threads, seed " + std::to_string(seed));
       check_sequence<nn::LSTMCell>(50, 3, 4, 24, seed, {}, {50, 1, 31});
       check_sequence<nn::GRUCell>(50, 2, 4, 16, seed);
-      if (sanitized) continue;
+      if (verify::sanitized) continue;
       check_sequence<nn::LSTMCell>(4, 32, 20, 64, seed);  // steps of 8192 numbers
       check_sequence<nn::GRUCell>(2, 300, 16, 40, seed);  // rows enough to share
       if (HasFailure()) return;
@@ -83,7 +83,7 @@ TEST(Float32Kernels, ThreadsAndLongSequences) {
 }
 
 TEST(Float32Kernels, LongReductions) {
-  for (const std::uint64_t seed : seeds(2)) {
+  for (const std::uint64_t seed : verify::table_seeds(2)) {
     Generator random(seed);
     for (const Index n : {16, 100, 1000, 5000}) {
       for (const double low : {-1.0, 0.0}) {  // of either sign, and of one
@@ -174,7 +174,7 @@ Float32Report check_faulty_sequence(Fault in_value, Fault in_gradient, std::uint
 }
 
 TEST(Float32Kernels, FaultsInASequenceShow) {
-  for (const std::uint64_t seed : seeds(2)) {
+  for (const std::uint64_t seed : verify::table_seeds(2)) {
     const auto none = check_faulty_sequence(Fault::none, Fault::none, seed);
     EXPECT_EQ(none.verdict, Verdict::correct) << none;
     for (const Fault fault : {Fault::tail_column, Fault::truncated_entry}) {
@@ -187,7 +187,7 @@ TEST(Float32Kernels, FaultsInASequenceShow) {
 }
 
 TEST(Float32Kernels, FaultsInAProductShow) {
-  for (const std::uint64_t seed : seeds()) {
+  for (const std::uint64_t seed : verify::table_seeds()) {
     Generator random(seed);
     const Var a = random.uniform({8, 128}, -1, 1);
     const Var b = random.uniform({128, 9}, -1, 1);

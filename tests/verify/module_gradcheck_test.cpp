@@ -1,8 +1,8 @@
 // Every module goes through gradcheck: see module_row.hpp.
 #include <gtest/gtest.h>
 
-#include "seeds.hpp"
 #include "verify/module_row.hpp"
+#include "verify/seeds.hpp"
 
 namespace xgrad::testing {
 namespace {
@@ -23,7 +23,7 @@ bool check(const ModuleRow& row, std::uint64_t seed) {
 void check(const ModuleRows& rows) {
   Index checks = 0;
   int failures = 0;
-  for (const std::uint64_t seed : seeds()) {
+  for (const std::uint64_t seed : verify::table_seeds()) {
     for (const ModuleRow& row : rows) {
       SCOPED_TRACE(row.module + ", " + row.what + ", seed " + std::to_string(seed));
       failures += !check(row, seed);

@@ -1,8 +1,8 @@
 // Every op goes through gradcheck: see gradcheck_row.hpp.
 #include <gtest/gtest.h>
 
-#include "seeds.hpp"
 #include "verify/gradcheck_row.hpp"
+#include "verify/seeds.hpp"
 
 namespace xgrad::testing {
 namespace {
@@ -85,7 +85,7 @@ void check_row(const GradcheckRow& row, std::uint64_t seed, int& failures) {
 void check(const GradcheckRows& rows) {
   Index checks = 0;
   int failures = 0;
-  for (const std::uint64_t seed : seeds()) {
+  for (const std::uint64_t seed : verify::table_seeds()) {
     for (const GradcheckRow& row : rows) {
       SCOPED_TRACE(row.op + ", " + row.what + ", seed " + std::to_string(seed));
       check_row(row, seed, failures);
