@@ -118,13 +118,18 @@ class Judge {
                                          : 0;
     const double size = std::max(scale_, std::isfinite(analytic) ? std::abs(analytic) : 0);
     const double goal = std::max(1e-3 * resolution_ * size, rounding / 10);
+    // A sweep ends where its error is at most the goal: how far below is luck, and the sweep that
+    // has to confirm an accusation may not have it. Where differences are the only oracle it takes
+    // no part, so that the report promises no more than will be found.
     const auto tolerance = [&](const Estimate& e) {
-      return extrapolation_reserve * e.error + rounding;
+      const double error = analytic_step ? e.error : std::max(e.error, goal);
+      return extrapolation_reserve * error + rounding;
     };
     const auto fits = [&](const Estimate& e, double value, double reserve) {
       return std::abs(e.value - value) <= tolerance(e) + reserve;
     };
     Estimate differences = extrapolated_difference(line, f_, goal);
+    const bool inside_domain = std::isfinite(differences.value);
     const bool doubtful = !fits(differences, analytic, 0) ||
                           (analytic_step && !fits(differences, complex->value, complex_tolerance));
     if (doubtful) differences = confirmed(line, goal, differences);
@@ -153,7 +158,7 @@ class Judge {
       entry.tolerance = complex_tolerance;
       // At the end of f's domain (sqrt at 0) there are no differences, and one opinion accuses
       // nobody.
-      if (!converged && !(entry.error() <= entry.tolerance)) return undecided(entry);
+      if (!inside_domain && !(entry.error() <= entry.tolerance)) return undecided(entry);
     } else if (!converged) {
       return undecided(entry);
     }

@@ -67,9 +67,10 @@ TEST(Detectable, ByFullMode) {
   EXPECT_EQ(tally.caught, tally.planted);
 }
 
-TEST(Detectable, MuchSmallerErrorsPass) {
+TEST(Detectable, MuchSmallerErrorsPassAsARule) {
+  // The report's number is that of the least accurate projection; another may see more.
   const Tally tally = plant(true, 1e-4);
-  EXPECT_EQ(tally.caught, 0);
+  EXPECT_LE(tally.caught, 0.01 * tally.planted);
 }
 
 }  // namespace
