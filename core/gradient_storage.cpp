@@ -10,6 +10,11 @@ bool GradientStorage::untouched(const Region& region) const {
   return state_ == State::partial && held(region.first, region.last) == 0;
 }
 
+bool GradientStorage::holds(const Region& region) const {
+  if (state_ != State::partial) return state_ == State::full;
+  return held(region.first, region.last) == region.last - region.first;
+}
+
 void GradientStorage::bind(const Tensor& memory, bool holds_value) {
   memory_ = memory;
   state_ = holds_value ? State::full : State::untouched;
