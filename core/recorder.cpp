@@ -42,82 +42,101 @@ std::vector<Saturation> FlightRecorder::saturations() const {
 std::string to_string(const NonFinite& found) {
   const bool forward = found.pass == NonFinite::Pass::forward;
   const auto kind = [](const ValueRange& range) { return range.nans > 0 ? "NaN" : "inf"; };
-  const auto with = [](const NamedRange& each) { return each.name + ", " + to_string(each.range); };
-  std::string text = forward ? "forward: " : "backward: ";
+  std::ostringstream text;
+  text << (forward ? "forward: " : "backward: ");
   switch (found.cause) {
     case NonFinite::Cause::given:
-      text += found.op + " was given " + kind(found.inputs[0].range);
+      text << found.op << " was given " << kind(found.inputs[0].range);
       break;
     case NonFinite::Cause::sum:
-      text += "gradients that are finite have a sum that holds " + std::string(kind(found.result)) +
-              ", at " + found.op;
+      text << "gradients that are finite have a sum that holds " << kind(found.result) << ", at "
+           << found.op;
       break;
     case NonFinite::Cause::op: {
       const bool finite = std::all_of(found.inputs.begin(), found.inputs.end(),
                                       [](const NamedRange& x) { return x.range.first < 0; });
-      text += found.op + " turned ";
-      text += finite ? (forward ? "finite inputs" : "a finite gradient") : "what it was given";
-      text += std::string(" into ") + kind(found.result);
+      const char* from = forward ? "finite inputs" : "a finite gradient";
+      text << found.op << " turned " << (finite ? from : "what it was given") << " into "
+           << kind(found.result);
     }
   }
-  if (!found.place.path.empty()) text += " in '" + found.place.path + "'";
-  if (!found.place.scopes.empty()) text += " at " + found.place.scopes;
-  if (!found.expression.empty()) text += ", fused in " + found.expression;
-  text += ": ";
-  for (const NamedRange& input : found.inputs) text += with(input) + "; ";
-  if (found.cause == NonFinite::Cause::given) {
-    text.resize(text.size() - 2);
-    return text + (forward ? ": it was not recorded" : "");
+  if (!found.place.path.empty()) text << " in '" << found.place.path << "'";
+  if (!found.place.scopes.empty()) text << " at " << found.place.scopes;
+  if (!found.expression.empty()) text << ", fused in " << found.expression;
+  const char* separator = ": ";
+  for (const NamedRange& input : found.inputs) {
+    text << separator << input.name << ", " << to_string(input.range);
+    separator = "; ";
   }
-  return text + (forward ? "the result is " : "the gradient of its input is ") +
-         to_string(found.result);
+  if (found.cause == NonFinite::Cause::given) {
+    text << (forward ? ": it was not recorded" : "");
+  } else {
+    text << separator << (forward ? "the result is " : "the gradient of its input is ")
+         << to_string(found.result);
+  }
+  return text.str();
 }
 
 namespace {
 
-/// "lstm.layer2 (layer 2, reverse)": the place but for its step.
+/// ", lstm.layer2 (layer 2, reverse)": the place but for its step.
 std::string title(const TapePlace& place) {
   std::string scopes = place.scopes;
-  const auto step = scopes.rfind("step ");
-  if (place.step >= 0 && step != std::string::npos) {
-    scopes.resize(step);
-    while (!scopes.empty() && (scopes.back() == ' ' || scopes.back() == ',')) scopes.pop_back();
+  if (const auto step = scopes.rfind("step "); place.step >= 0 && step != std::string::npos) {
+    scopes.resize(step < 2 ? 0 : step - 2);
   }
-  if (place.path.empty()) return scopes;
-  return scopes.empty() ? place.path : place.path + " (" + scopes + ")";
+  std::string text;
+  if (!place.path.empty()) text.append(", ").append(place.path);
+  if (scopes.empty()) return text;
+  if (text.empty()) return text.append(", ").append(scopes);
+  return text.append(" (").append(scopes).append(")");
 }
 
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const FlightRecorder& recorder) {
-  std::ostringstream text;
-  text << std::setprecision(3);
-  std::string previous;
-  for (const GradientNorm& row : recorder.gradient_norms()) {
-    const std::string next =
-        "gradient norm of state " + std::to_string(row.state) + " in " + title(row.place);
-    text << next << ", step " << row.place.step << ": " << row.norm << '\n';
-  }
-  struct Line {
+  struct Norms {
     std::string what;
-    Index samples = 0;
+    std::string values;
+  };
+  std::vector<Norms> norms;
+  for (const GradientNorm& row : recorder.gradient_norms()) {
+    std::ostringstream what;
+    what << "gradient norms of state " << row.state << title(row.place);
+    auto line = std::find_if(norms.begin(), norms.end(),
+                             [&](const Norms& each) { return each.what == what.str(); });
+    if (line == norms.end()) line = norms.insert(line, {what.str(), {}});
+    std::ostringstream value;
+    value << ' ' << std::setprecision(3) << row.norm;
+    line->values += value.str();
+  }
+  struct Share {
+    std::string what;
+    double samples = 0;
     double low = 0;
     double high = 0;
   };
-  std::vector<Line> lines;
+  std::vector<Share> shares;
   for (const Saturation& row : recorder.saturations()) {
-    const std::string what = row.activation + " of " + row.expression + " in " + title(row.place);
-    auto line = std::find_if(lines.begin(), lines.end(),
-                             [&](const Line& each) { return each.what == what; });
-    if (line == lines.end()) line = lines.insert(line, {what});
-    line->samples += row.samples;
-    line->low += row.low * static_cast<double>(row.samples);
-    line->high += row.high * static_cast<double>(row.samples);
+    std::ostringstream what;
+    what << "saturation of " << row.activation;
+    if (row.expression != row.activation) what << " in " << row.expression;
+    what << title(row.place);
+    auto line = std::find_if(shares.begin(), shares.end(),
+                             [&](const Share& each) { return each.what == what.str(); });
+    if (line == shares.end()) line = shares.insert(line, {what.str()});
+    const auto samples = static_cast<double>(row.samples);
+    line->samples += samples;
+    line->low += row.low * samples;
+    line->high += row.high * samples;
   }
-  for (const Line& line : lines) {
-    const double share = line.samples == 0 ? 0 : 100 / static_cast<double>(line.samples);
-    text << "saturation of " << line.what << ": " << share * line.low << " % low, "
-         << share * line.high << " % high\n";
+  std::ostringstream text;
+  text << std::setprecision(3);
+  for (const Norms& line : norms) text << line.what << " by step:" << line.values << '\n';
+  for (const Share& line : shares) {
+    const double percent = line.samples == 0 ? 0 : 100 / line.samples;
+    text << line.what << ": " << percent * line.low << " % low, " << percent * line.high
+         << " % high\n";
   }
   return out << text.str();
 }

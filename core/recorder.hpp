@@ -137,7 +137,8 @@ class FlightRecorder {
   std::shared_ptr<detail::RecorderData> data_;
 };
 
-/// The statistics as tables: gradient norms by layer and step, saturations by layer and activation.
+/// The statistics as text: a line of gradient norms for each state of a layer, in the order of its
+/// steps, and a line for each activation of a layer, over all its steps.
 std::ostream& operator<<(std::ostream& out, const FlightRecorder& recorder);
 
 }  // namespace xgrad
