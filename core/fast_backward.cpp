@@ -284,14 +284,20 @@ void FastBackward::check_pulled(std::uint32_t node) const {
   const Tensor& own = gradient(node);
   for (const Input& input : tape_.inputs(node)) {
     if (!wants(input) || !storage_[input.slot].has_memory()) continue;
+    const GradientStorage& storage = storage_[input.slot];
+    const Tensor& memory = storage.memory();
     const Slot& slot = tape_.slots[input.slot];
     const Tensor& x = input.var.tensor();
-    if (!storage_[input.slot].holds(slot.region(x))) continue;  // a deferred product, or nothing
-    const Tensor& memory = storage_[input.slot].memory();
     std::byte* const first = memory.bytes() + (x.bytes() - slot.base);
     if (first == own.bytes()) continue;  // the node's own gradient, passed on
-    tape_.watch()->check_pulled(tape_, node, input, own,
-                                memory.view(first, x.shape(), x.strides()));
+    // Otherwise a deferred product, or nothing at all.
+    if (!storage.full() && !storage.holds(slot.region(x))) continue;
+    if (same_layout(x, slot.shape)) {
+      tape_.watch()->check_pulled(tape_, node, input, own, memory);
+    } else {
+      tape_.watch()->check_pulled(tape_, node, input, own,
+                                  memory.view(first, x.shape(), x.strides()));
+    }
   }
 }
 

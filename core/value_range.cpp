@@ -4,6 +4,7 @@
 #include <limits>
 #include <sstream>
 
+#include <xgrad/core/simd.hpp>
 #include <xgrad/core/value_range.hpp>
 
 namespace xgrad {
@@ -61,25 +62,59 @@ Finiteness classify(Bits magnitude) {
 
 }  // namespace
 
+namespace {
+
+/// The sum of 0 x over a row, in lanes: 0, or NaN if an element is NaN or infinite.
+template <class T>
+SimdVector<T> sum_of_nothing(const T* row, Index count, Index stride) {
+  using V = SimdVector<T>;
+  constexpr Index width = simd_width<T>;
+  V sums[4] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};
+  const auto add = [](V& sum, const V& x) {
+    if constexpr (width == 1) {
+      sum += x - x;
+    } else {
+      sum = xsimd::fma(x, V(T(0)), sum);
+    }
+  };
+  Index i = 0;
+  if (stride != 1) {
+    for (; i < count; ++i) add(sums[0], V(row[i * stride]));
+    return sums[0];
+  }
+  for (; i + 4 * width <= count; i += 4 * width) {
+    for (Index k = 0; k < 4; ++k) add(sums[k], simd_load(row + i + k * width, width));
+  }
+  for (; i < count; i += width) {  // the last vector overlaps the one before, if there is one
+    const Index from = count < width ? i : std::min(i, count - width);
+    add(sums[1], simd_load(row + from, count - from));
+  }
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+template <class T>
+bool is_zero(const SimdVector<T>& sum) {
+  if constexpr (simd_width<T> == 1) {
+    return sum == T(0);
+  } else {
+    return xsimd::all(sum == SimdVector<T>(T(0)));
+  }
+}
+
+}  // namespace
+
 Finiteness finiteness(const Tensor& x) {
   return dispatch(x.dtype(), [&]<class T>() {
-    using Bits = decltype(magnitude_bits(T()));
-    constexpr Index lanes = 128 / static_cast<Index>(sizeof(T));
-    Bits worst[lanes] = {};  // of integers, so that the compiler makes vectors of them
+    SimdVector<T> sum(T(0));
     for_each_row<T>(x, [&](const T* row, Index count, Index stride) {
-      Index i = 0;
-      if (stride == 1) {
-        for (; i + lanes <= count; i += lanes) {
-          for (Index k = 0; k < lanes; ++k) {
-            worst[k] = std::max(worst[k], magnitude_bits(row[i + k]));
-          }
-        }
-      }
-      for (Index k = 0; i < count; ++i, k = (k + 1) % lanes) {
-        worst[k] = std::max(worst[k], magnitude_bits(row[i * stride]));
-      }
+      sum = sum + sum_of_nothing(row, count, stride);
     });
-    return classify(*std::max_element(worst, worst + lanes));
+    if (is_zero<T>(sum)) return Finiteness::finite;
+    auto worst = magnitude_bits(T());
+    for_each_row<T>(x, [&](const T* row, Index count, Index stride) {
+      for (Index i = 0; i < count; ++i) worst = std::max(worst, magnitude_bits(row[i * stride]));
+    });
+    return classify(worst);
   });
 }
 
