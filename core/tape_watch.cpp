@@ -130,12 +130,19 @@ std::shared_ptr<TapeWatch> TapeWatch::begin(std::uint64_t tape) {
   const bool sampled = every > 0 && recorder->tapes % every == 0;
   ++recorder->tapes;
   auto watch = std::make_shared<TapeWatch>(recorder, tape, sampled);
+  watch->nodes_.reserve(recorder->most_nodes);
+  watch->scopes_.reserve(recorder->most_scopes);
   if (sampled) recorder->sampled = watch;
   return watch;
 }
 
 TapeWatch::TapeWatch(std::shared_ptr<RecorderData> recorder, std::uint64_t tape, bool sampled)
     : recorder_(std::move(recorder)), tape_(tape), sampled_(sampled), scopes_{{0, {}, -1, {}, 0}} {}
+
+TapeWatch::~TapeWatch() {
+  recorder_->most_nodes = std::max(recorder_->most_nodes, nodes_.size());
+  recorder_->most_scopes = std::max(recorder_->most_scopes, scopes_.size());
+}
 
 // -- scopes ---------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ struct RecorderData {
   std::unordered_map<const Parameter*, Name> names;
   Index tapes = 0;
   std::shared_ptr<const TapeWatch> sampled;  ///< of the latest sampled tape
+  std::size_t most_nodes = 0;                ///< of a tape so far: memory to reserve for the next
+  std::size_t most_scopes = 0;
 };
 
 /// The tapes that begin on this thread are the recorder's from now on, or no longer.
@@ -35,6 +37,7 @@ void end_recorder(const std::shared_ptr<RecorderData>& recorder);
 class TapeWatch {
  public:
   TapeWatch(std::shared_ptr<RecorderData> recorder, std::uint64_t tape, bool sampled);
+  ~TapeWatch();
   TapeWatch(const TapeWatch&) = delete;
   TapeWatch& operator=(const TapeWatch&) = delete;
 

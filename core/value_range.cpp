@@ -11,26 +11,50 @@ namespace xgrad {
 namespace detail {
 namespace {
 
-/// Calls f(first, count, stride) for every row of x, which is one row if x is contiguous.
+/// Rows and columns of elements, with their strides.
+template <class T>
+struct Block {
+  const T* first;
+  Index rows, row_stride;
+  Index cols, col_stride;
+};
+
+/// Calls f with each block of x: the last two axes, or everything if x is contiguous.
 template <class T, class F>
-void for_each_row(const Tensor& x, F&& f) {
+void for_each_block(const Tensor& x, F&& f) {
   if (x.size() == 0) return;
-  const T* data = x.data<T>();
-  if (x.is_contiguous()) return f(data, x.size(), Index{1});
-  const std::size_t last = x.dim() - 1;
+  Block<T> block{x.data<T>(), 1, 0, x.size(), 1};
+  if (x.is_contiguous()) return f(block);
+  const std::size_t outer = x.dim() < 2 ? 0 : x.dim() - 2;
+  block.cols = x.shape().back();
+  block.col_stride = x.strides().back();
+  if (x.dim() >= 2) {
+    block.rows = x.shape()[outer];
+    block.row_stride = x.strides()[outer];
+  }
   Shape at = x.shape();
   std::fill(at.begin(), at.end(), 0);
   for (;;) {
-    f(data, x.shape()[last], x.strides()[last]);
-    std::size_t axis = last;
-    for (;;) {
+    f(block);
+    for (std::size_t axis = outer;;) {
       if (axis-- == 0) return;
-      data += x.strides()[axis];
+      block.first += x.strides()[axis];
       if (++at[axis] < x.shape()[axis]) break;
-      data -= at[axis] * x.strides()[axis];
+      block.first -= at[axis] * x.strides()[axis];
       at[axis] = 0;
     }
   }
+}
+
+/// Calls f with each element of x in row-major order.
+template <class T, class F>
+void for_each_element(const Tensor& x, F&& f) {
+  for_each_block<T>(x, [&](const Block<T>& block) {
+    for (Index i = 0; i < block.rows; ++i) {
+      const T* row = block.first + i * block.row_stride;
+      for (Index j = 0; j < block.cols; ++j) f(row[j * block.col_stride]);
+    }
+  });
 }
 
 // The bits of |x|: in the order of the numbers, then infinity, then NaN.
@@ -64,12 +88,11 @@ Finiteness classify(Bits magnitude) {
 
 namespace {
 
-/// The sum of 0 x over a row, in lanes: 0, or NaN if an element is NaN or infinite.
+/// The sum of 0 x over a block, in lanes: 0, or NaN if an element is NaN or infinite.
 template <class T>
-SimdVector<T> sum_of_nothing(const T* row, Index count, Index stride) {
+SimdVector<T> sum_of_nothing(const Block<T>& block) {
   using V = SimdVector<T>;
   constexpr Index width = simd_width<T>;
-  V sums[4] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};
   const auto add = [](V& sum, const V& x) {
     if constexpr (width == 1) {
       sum += x - x;
@@ -77,19 +100,22 @@ SimdVector<T> sum_of_nothing(const T* row, Index count, Index stride) {
       sum = xsimd::fma(x, V(T(0)), sum);
     }
   };
-  Index i = 0;
-  if (stride != 1) {
-    for (; i < count; ++i) add(sums[0], V(row[i * stride]));
-    return sums[0];
+  V sum[4] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};
+  const Index whole = block.cols / (4 * width) * (4 * width);
+  for (Index i = 0; i < block.rows; ++i) {
+    const T* row = block.first + i * block.row_stride;
+    if (block.col_stride != 1 || block.cols < width) {
+      for (Index j = 0; j < block.cols; ++j) add(sum[0], V(row[j * block.col_stride]));
+      continue;
+    }
+    for (Index j = 0; j < whole; j += 4 * width) {
+      for (Index k = 0; k < 4; ++k) add(sum[k], simd_load(row + j + k * width, width));
+    }
+    for (Index j = whole; j < block.cols; j += width) {  // the last vector overlaps
+      add(sum[1], simd_load(row + std::min(j, block.cols - width), width));
+    }
   }
-  for (; i + 4 * width <= count; i += 4 * width) {
-    for (Index k = 0; k < 4; ++k) add(sums[k], simd_load(row + i + k * width, width));
-  }
-  for (; i < count; i += width) {  // the last vector overlaps the one before, if there is one
-    const Index from = count < width ? i : std::min(i, count - width);
-    add(sums[1], simd_load(row + from, count - from));
-  }
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 template <class T>
@@ -106,14 +132,10 @@ bool is_zero(const SimdVector<T>& sum) {
 Finiteness finiteness(const Tensor& x) {
   return dispatch(x.dtype(), [&]<class T>() {
     SimdVector<T> sum(T(0));
-    for_each_row<T>(x, [&](const T* row, Index count, Index stride) {
-      sum = sum + sum_of_nothing(row, count, stride);
-    });
+    for_each_block<T>(x, [&](const Block<T>& block) { sum = sum + sum_of_nothing(block); });
     if (is_zero<T>(sum)) return Finiteness::finite;
     auto worst = magnitude_bits(T());
-    for_each_row<T>(x, [&](const T* row, Index count, Index stride) {
-      for (Index i = 0; i < count; ++i) worst = std::max(worst, magnitude_bits(row[i * stride]));
-    });
+    for_each_element<T>(x, [&](const T& value) { worst = std::max(worst, magnitude_bits(value)); });
     return classify(worst);
   });
 }
@@ -125,11 +147,9 @@ double norm(const Tensor& x) {
     // Scaled by the square of `half`, in two steps, since the whole scale may be out of range.
     const auto sum_of_squares = [&](double half) {
       double sum = 0;
-      for_each_row<T>(x, [&](const T* row, Index count, Index stride) {
-        for (Index i = 0; i < count; ++i) {
-          const double value = real_part(row[i * stride]) * half * half;
-          sum += value * value;
-        }
+      for_each_element<T>(x, [&](const T& element) {
+        const double value = real_part(element) * half * half;
+        sum += value * value;
       });
       return sum;
     };
@@ -171,19 +191,17 @@ ValueRange range_of(const Tensor& x) {
   ValueRange range{x.shape(), none, none};
   detail::dispatch(x.dtype(), [&]<class T>() {
     Index position = 0;
-    detail::for_each_row<T>(x, [&](const T* row, Index count, Index stride) {
-      for (Index i = 0; i < count; ++i, ++position) {
-        const T& element = row[i * stride];
-        const auto kind = detail::classify(detail::magnitude_bits(element));
-        if (kind == detail::Finiteness::finite) {
-          const double value = detail::real_part(element);
-          if (!(range.low <= value)) range.low = value;
-          if (!(range.high >= value)) range.high = value;
-          continue;
-        }
+    detail::for_each_element<T>(x, [&](const T& element) {
+      const auto kind = detail::classify(detail::magnitude_bits(element));
+      if (kind == detail::Finiteness::finite) {
+        const double value = detail::real_part(element);
+        if (!(range.low <= value)) range.low = value;
+        if (!(range.high >= value)) range.high = value;
+      } else {
         if (range.first < 0) range.first = position;
         ++(kind == detail::Finiteness::nan ? range.nans : range.infinities);
       }
+      ++position;
     });
   });
   return range;
