@@ -7,28 +7,6 @@
 namespace xgrad::detail {
 namespace {
 
-/// Evaluates the tree op by op on Vars (recorded, if a tape records); returns every node's value.
-PoolVector<Var> walk(const ExpressionType& type, const Var* leaves, const double* constants) {
-  PoolVector<Var> values;
-  for (int i = 0; i < type.node_count; ++i) {
-    const TreeNode& node = type.nodes[i];
-    if (node.op) {
-      Var args[PointwiseOp::max_arity];
-      for (int k = 0; k < node.op->arity; ++k) {
-        args[k] = values[static_cast<std::size_t>(node.args[static_cast<std::size_t>(k)])];
-      }
-      values.push_back(node.op->apply(args));
-    } else if (node.constant) {
-      const double constant = constants[node.index];
-      values.push_back(Tensor::full(
-          {}, rounding_model ? rounding_model->constant(constant) : constant, leaves[0].dtype()));
-    } else {
-      values.push_back(leaves[node.index]);
-    }
-  }
-  return values;
-}
-
 /// Finds the op whose operands do not fit together, so that the error names it and its shapes.
 Shape shape_of_tree(const ExpressionType& type, const Var* leaves) {
   PoolVector<Shape> shapes;
@@ -65,6 +43,8 @@ class ExpressionOperation final : public Operation {
   const char* name() const override { return type_.nodes[type_.node_count - 1].op->name; }
   std::uint32_t addends() const override { return type_.addends; }
 
+  FusedExpression expression() const override { return {&type_, constants_.data()}; }
+
   void pull(FastBackward& pass, std::uint32_t node) override {
     const auto inputs = pass.tape().inputs(node);
     const Tensor& gradient = pass.gradient(node);
@@ -96,27 +76,11 @@ class ExpressionOperation final : public Operation {
     PoolVector<Var> leaves;
     for (const Input& input : copies) leaves.push_back(input.var);
     const PoolVector<Var> values = walk(type_, leaves.data(), constants_.data());
-    PoolVector<Var> gradients(values.size());
-    gradients.back() = pass.gradient();
+    const PoolVector<Var> gradients = walk_back(type_, values, pass.gradient());
     for (auto i = values.size(); i-- > 0;) {
       const TreeNode& at = type_.nodes[i];
-      if (at.constant || !gradients[i].defined()) continue;
-      if (!at.op) {
-        pass.accumulate(copies[static_cast<std::size_t>(at.index)], gradients[i]);
-        continue;
-      }
-      Var args[PointwiseOp::max_arity];
-      Var pulled[PointwiseOp::max_arity];
-      for (std::size_t k = 0; k < static_cast<std::size_t>(at.op->arity); ++k) {
-        args[k] = values[static_cast<std::size_t>(at.args[k])];
-      }
-      at.op->pullback(gradients[i], values[i], args, pulled);
-      for (std::size_t k = 0; k < static_cast<std::size_t>(at.op->arity); ++k) {
-        const auto arg = static_cast<std::size_t>(at.args[k]);
-        if (!pulled[k].defined() || type_.nodes[arg].constant) continue;
-        const Var sum = sum_to(broadcast_to(pulled[k], values[i].shape()), args[k].shape());
-        gradients[arg] = gradients[arg].defined() ? Var(gradients[arg] + sum) : sum;
-      }
+      if (at.op || at.constant || !gradients[i].defined()) continue;
+      pass.accumulate(copies[static_cast<std::size_t>(at.index)], gradients[i]);
     }
   }
 
@@ -126,6 +90,49 @@ class ExpressionOperation final : public Operation {
 };
 
 }  // namespace
+
+PoolVector<Var> walk(const ExpressionType& type, const Var* leaves, const double* constants) {
+  PoolVector<Var> values;
+  for (int i = 0; i < type.node_count; ++i) {
+    const TreeNode& node = type.nodes[i];
+    if (node.op) {
+      Var args[PointwiseOp::max_arity];
+      for (int k = 0; k < node.op->arity; ++k) {
+        args[k] = values[static_cast<std::size_t>(node.args[static_cast<std::size_t>(k)])];
+      }
+      values.push_back(node.op->apply(args));
+    } else if (node.constant) {
+      const double constant = constants[node.index];
+      values.push_back(Tensor::full(
+          {}, rounding_model ? rounding_model->constant(constant) : constant, leaves[0].dtype()));
+    } else {
+      values.push_back(leaves[node.index]);
+    }
+  }
+  return values;
+}
+
+PoolVector<Var> walk_back(const ExpressionType& type, const PoolVector<Var>& values,
+                          const Var& gradient) {
+  PoolVector<Var> gradients(values.size());
+  gradients.back() = gradient;
+  for (auto i = values.size(); i-- > 0;) {
+    const TreeNode& at = type.nodes[i];
+    if (!at.op || !gradients[i].defined()) continue;
+    Var args[PointwiseOp::max_arity];
+    Var pulled[PointwiseOp::max_arity];
+    for (std::size_t k = 0; k < static_cast<std::size_t>(at.op->arity); ++k) {
+      args[k] = values[static_cast<std::size_t>(at.args[k])];
+    }
+    at.op->pullback(gradients[i], values[i], args, pulled);
+    for (std::size_t k = 0; k < static_cast<std::size_t>(at.op->arity); ++k) {
+      const auto arg = static_cast<std::size_t>(at.args[k]);
+      if (!pulled[k].defined() || type.nodes[arg].constant) continue;
+      gradients[arg] = sum_to(broadcast_to(pulled[k], values[i].shape()), args[k].shape());
+    }
+  }
+  return gradients;
+}
 
 Var evaluate(const ExpressionType& type, const Var* leaves, const double* constants) {
   const std::span<const Var> inputs(leaves, static_cast<std::size_t>(type.leaves));

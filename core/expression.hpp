@@ -64,6 +64,14 @@ struct Pointwise : Expression {
 /// Evaluates and records; not a template, so that an expression costs little to compile.
 Var evaluate(const ExpressionType& type, const Var* leaves, const double* constants);
 
+/// Evaluates the tree op by op on Vars (recorded, if a tape records); returns every node's value.
+PoolVector<Var> walk(const ExpressionType& type, const Var* leaves, const double* constants);
+
+/// From the values of `walk` and the gradient of the last, the gradient of every node of the tree,
+/// op by op on Vars; undefined where there is none.
+PoolVector<Var> walk_back(const ExpressionType& type, const PoolVector<Var>& values,
+                          const Var& gradient);
+
 template <class T>
 concept Scalar = std::is_arithmetic_v<T>;
 

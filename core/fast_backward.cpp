@@ -5,6 +5,7 @@
 #include <xgrad/core/gemm.hpp>
 #include <xgrad/core/graph_ops.hpp>
 #include <xgrad/core/op.hpp>
+#include <xgrad/core/tape_watch.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -55,6 +56,11 @@ void FastBackward::bind_parameters() {
 }
 
 void FastBackward::publish_parameters() {
+  if (tape_.watch()) {  // which may throw: before any parameter has got its gradient
+    for (std::uint32_t slot : tape_.parameter_slots) {
+      if (touched(slot)) finish(slot);
+    }
+  }
   for (std::uint32_t slot : tape_.parameter_slots) {
     if (!touched(slot)) continue;
     finish(slot);
@@ -92,16 +98,24 @@ void FastBackward::restrict_to(std::span<const std::uint32_t> slots) {
 
 void FastBackward::seed(const Var& y, const Tensor& seed) {
   const Input input{y, tape_.slot_of(y)};
+  if (tape_.watch()) tape_.watch()->check_seed(tape_, input, seed);
   if (wants(input)) accumulate(input, seed);
 }
 
 void FastBackward::run(bool retain) {
   const RecordingScope no_recording(false);
+  TapeWatch* const watch = tape_.watch();
+  const TapeWatch::Pass watched(watch);
   for (auto node = static_cast<std::uint32_t>(tape_.nodes.size()); node-- > 0;) {
     const std::uint32_t slot = tape_.nodes[node].slot;
     if (touched(slot)) {
       finish(slot);
+      if (watch) [[unlikely]]
+        watch->reached(tape_, node, gradient(node));
+      node_ = node;
       tape_.nodes[node].operation->pull(*this, node);
+      if (watch) [[unlikely]]
+        check_pulled(node);
       if (!state_[slot].keep) storage_[slot] = GradientStorage();
     }
     if (!retain) tape_.release(node);
@@ -225,9 +239,9 @@ void FastBackward::accumulate_product(const Input& input, const Var& a, const Va
   if (region.exact && slot.uses > 1 && (plain || turned) && !b.parameter_or_null()) {
     SlotState& state = state_[input.slot];
     if (plain) {
-      state.deferred.push_back({a.tensor(), b.tensor()});
+      state.deferred.push_back({a.tensor(), b.tensor(), node_});
     } else {  // the slot is x^T and gets (a.b)^T = b^T.a^T
-      state.deferred.push_back({transposed_view(b.tensor()), transposed_view(a.tensor())});
+      state.deferred.push_back({transposed_view(b.tensor()), transposed_view(a.tensor()), node_});
     }
     state.deferred_rows += a.shape()[1];
     if (state.deferred_rows >= most_deferred_rows) flush(input.slot);
@@ -258,12 +272,47 @@ void FastBackward::flush(std::uint32_t slot) {
   }
   const Tensor left = transposed_view(stack_rows(a));
   const Tensor right = stack_rows(b);
-  deferred.clear();
-  state_[slot].deferred_rows = 0;
   ensure_memory(slot);
   const Region whole{0, 0, tape_.slots[slot].slices(), true, true};
   const bool assign = storage_[slot].touch(whole) == GradientStorage::Access::assign;
   gemm(left, right, storage_[slot].memory(), !assign);
+  if (tape_.watch()) check_products(slot);
+  deferred.clear();
+  state_[slot].deferred_rows = 0;
+}
+
+// The gradients that the node's operation has added to. What was there before was finite.
+void FastBackward::check_pulled(std::uint32_t node) const {
+  const Tensor& own = gradient(node);
+  for (const Input& input : tape_.inputs(node)) {
+    if (!wants(input) || !storage_[input.slot].has_memory()) continue;
+    const GradientStorage& storage = storage_[input.slot];
+    const Tensor& memory = storage.memory();
+    const Slot& slot = tape_.slots[input.slot];
+    const Tensor& x = input.var.tensor();
+    std::byte* const first = memory.bytes() + (x.bytes() - slot.base);
+    if (first == own.bytes()) continue;  // the node's own gradient, passed on
+    // Otherwise a deferred product, or nothing at all.
+    if (!storage.full() && !storage.holds(slot.region(x))) continue;
+    if (same_layout(x, slot.shape)) {
+      tape_.watch()->check_pulled(tape_, node, input, own, memory);
+    } else {
+      tape_.watch()->check_pulled(tape_, node, input, own,
+                                  memory.view(first, x.shape(), x.strides()));
+    }
+  }
+}
+
+void FastBackward::check_products(std::uint32_t slot) const {
+  TapeWatch& watch = *tape_.watch();
+  const Tensor& sum = storage_[slot].memory();
+  if (!watch.stops_at(sum)) return;
+  for (const Product& product : state_[slot].deferred) {
+    const Tensor each = Tensor::uninitialized(sum.shape(), sum.dtype());
+    gemm(product.a, product.b, each, false);
+    watch.check_product(tape_, product.node, product.a, product.b, each);
+  }
+  watch.stop_at_sum(tape_, state_[slot].deferred.back().node, sum);
 }
 
 }  // namespace xgrad::detail

@@ -68,6 +68,7 @@ class FastBackward {
   struct Product {
     Tensor a;
     Tensor b;
+    std::uint32_t node;
   };
   struct SlotState {
     std::uint32_t home = no_slot;  ///< the slot in whose memory this one's gradient lies
@@ -82,8 +83,11 @@ class FastBackward {
   bool touched(std::uint32_t slot) const;
   void flush(std::uint32_t slot);
   void finish(std::uint32_t slot);
+  void check_pulled(std::uint32_t node) const;
+  void check_products(std::uint32_t slot) const;
 
   TapeData& tape_;
+  std::uint32_t node_ = no_node;  ///< the current one
   PoolVector<GradientStorage> storage_;
   PoolVector<SlotState> state_;
   PoolVector<char> needed_;

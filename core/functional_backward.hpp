@@ -37,6 +37,7 @@ class FunctionalBackward {
   ViewLayout place_of(const Tensor& view, const Slot& slot) const;
 
   TapeData& tape_;
+  std::uint32_t node_ = no_node;  ///< the current one
   PoolVector<Contributions> contributions_;
   Var gradient_;
 };

@@ -10,6 +10,17 @@ bool GradientStorage::untouched(const Region& region) const {
   return state_ == State::partial && held(region.first, region.last) == 0;
 }
 
+bool GradientStorage::holds(const Region& region) const {
+  if (state_ == State::partial) {
+    return held(region.first, region.last) == region.last - region.first;
+  }
+  if (state_ == State::columns && region.is_columns()) {
+    return held(region.first_column, region.last_column) ==
+           region.last_column - region.first_column;
+  }
+  return state_ == State::full;
+}
+
 void GradientStorage::bind(const Tensor& memory, bool holds_value) {
   memory_ = memory;
   state_ = holds_value ? State::full : State::untouched;

@@ -39,6 +39,9 @@ class GradientStorage {
   bool has_memory() const { return bound_; }
   bool touched() const { return state_ != State::untouched; }
   bool untouched(const Region& region) const;
+  bool full() const { return state_ == State::full; }  ///< every slice holds a value
+  /// True if every slice, or column, that the region touches holds a value.
+  bool holds(const Region& region) const;
 
   /// Row-major memory of the slot's shape.
   void bind(const Tensor& memory, bool holds_value);

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include <xgrad/core/scope.hpp>
 #include <xgrad/core/var.hpp>
 
 namespace xgrad {
@@ -50,8 +51,14 @@ class Tape {
   /// The same for any y, with the gradient of y given (its shape and dtype).
   void backward(const Var& y, const Tensor& seed, BackwardOptions options = {});
 
-  std::size_t size() const;  ///< recorded nodes
-  std::uint64_t id() const;  ///< the number that error texts use
+  /// Names what is recorded on this tape while the scope lives; see Scope.
+  ///
+  ///     const Scope layer = tape.scope("layer", 2);
+  Scope scope(std::string_view name, Index index = -1) const;
+
+  std::size_t size() const;                                ///< recorded nodes
+  std::uint64_t id() const;                                ///< the number that error texts use
+  const detail::TapeData& data() const { return *data_; }  ///< for the engine
 
  private:
   std::unique_ptr<detail::TapeData> data_;

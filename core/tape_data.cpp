@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include <xgrad/core/tape_data.hpp>
+#include <xgrad/core/tape_watch.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -61,7 +62,8 @@ bool Slot::used_once(const Region& region) const {
                      [this](std::uint32_t n) { return n + uses == 1; });
 }
 
-TapeData::TapeData(TapeMode mode) : id_(next_id++), mode_(mode), outer_(innermost) {
+TapeData::TapeData(TapeMode mode)
+    : id_(next_id++), mode_(mode), outer_(innermost), watch_(TapeWatch::begin(id_)) {
   LiveTapes& tapes = live_tapes();
   const std::lock_guard lock(tapes.mutex);
   tapes.ids.insert(id_);
@@ -176,6 +178,8 @@ Var TapeData::record(Operation* operation, std::span<const Var> inputs, const Te
   Ref<VarData> data = VarData::make(value);
   data->tape = id_;
   data->slot = record.slot;
+  if (watch_) [[unlikely]]
+    watch_->recorded(*this, node, value);
   return Var(std::move(data));
 }
 

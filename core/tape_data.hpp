@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <span>
 #include <unordered_map>
 
@@ -10,6 +11,8 @@ namespace xgrad::detail {
 
 class FastBackward;
 class FunctionalBackward;
+class TapeWatch;
+struct ExpressionType;
 
 inline constexpr std::uint32_t no_node = ~std::uint32_t{0};
 
@@ -17,6 +20,12 @@ inline constexpr std::uint32_t no_node = ~std::uint32_t{0};
 struct Input {
   Var var;
   std::uint32_t slot;  ///< no_slot: takes no gradient
+};
+
+/// A pointwise expression and the numbers in it; null for any other operation.
+struct FusedExpression {
+  const ExpressionType* type = nullptr;
+  const double* constants = nullptr;
 };
 
 /// What a node does when the backward pass reaches it. Lives in the tape's arena.
@@ -30,6 +39,7 @@ class Operation {
   virtual void pull(FunctionalBackward& pass, std::uint32_t node) = 0;
   /// Bit i: the derivative by input i is exactly 1 wherever the shapes agree.
   virtual std::uint32_t addends() const { return 0; }
+  virtual FusedExpression expression() const { return {}; }
 };
 
 struct NodeRecord {
@@ -71,6 +81,9 @@ class TapeData {
 
   std::uint64_t id() const { return id_; }
   TapeMode mode() const { return mode_; }
+  /// Null unless a FlightRecorder watches this tape.
+  TapeWatch* watch() const { return watch_.get(); }
+  const std::shared_ptr<TapeWatch>& shared_watch() const { return watch_; }
 
   /// The slot of x on this tape, no_slot for a constant. Throws if x belongs to another live tape.
   std::uint32_t slot_of(const Var& x);
@@ -115,6 +128,7 @@ class TapeData {
   bool consumed_ = false;
   bool suspended_before_ = false;
   TapeData* outer_;
+  std::shared_ptr<TapeWatch> watch_;
   PoolVector<Input> inputs_;
   PoolVector<Constant> constants_;
   std::unordered_map<const Parameter*, std::uint32_t, std::hash<const Parameter*>,

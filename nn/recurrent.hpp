@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include <xgrad/core/scope.hpp>
 #include <xgrad/nn/cell.hpp>
 #include <xgrad/nn/dropout.hpp>
 #include <xgrad/nn/sequence.hpp>
@@ -23,7 +25,9 @@ struct RecurrentOptions {
 ///     auto [outputs, last] = lstm(x);              // x (steps, batch, features)
 ///     auto [more, end] = lstm(y, detach(last));    // goes on where the first one ended
 ///
-/// The parameters are named "layer0.Wx", "layer0_reverse.Wx", "layer1.Wx" and so on.
+/// The parameters are named "layer0.Wx", "layer0_reverse.Wx", "layer1.Wx" and so on. To a
+/// FlightRecorder the scopes are "layer" with that number, in it "reverse" for the reverse
+/// direction, and in these "step" with the index of x, from 0; what `project` does is in no step.
 template <class Cell>
 class Recurrent : public Module {
   static_assert(std::is_base_of_v<Module, Cell>, "a cell is derived from xgrad::nn::Module");
@@ -77,6 +81,9 @@ class Recurrent : public Module {
       Var outputs[2];
       for (std::size_t d = 0; d < directions; ++d) {
         const Cell& cell = cells_[i + d];
+        const Scope layer("layer", static_cast<Index>(i / directions), cell);
+        std::optional<Scope> reverse;
+        if (d == 1) reverse.emplace("reverse");
         State s = initial.empty() ? cell.zero_state(batch) : initial[i + d];
         outputs[d] = run(cell, result.outputs, s, ragged, d == 1);
         result.last.push_back(s);
@@ -142,7 +149,9 @@ class Recurrent : public Module {
     std::vector<Var> outputs(static_cast<std::size_t>(steps));
     for (Index i = 0; i < steps; ++i) {
       const Index t = reverse ? steps - 1 - i : i;
+      const Scope step("step", t);
       State next = cell.step(xs[t], s);
+      for (const Var* member : members(next)) step.state(*member);
       Var output = output_of(cell, next);
       if (ragged.some_ended(t)) {
         const auto old = members(s);

@@ -2,6 +2,7 @@
 #include <array>
 
 #include <xgrad/core/error.hpp>
+#include <xgrad/core/scope.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/nn/mode.hpp>
 #include <xgrad/nn/sequential.hpp>
@@ -77,6 +78,7 @@ Var Sequential::operator()(const Var& x) const {
   if (!built()) throw Error("sequential: the model is not built: call build(shape of a sample)");
   Var y = x;
   for (std::size_t i = 0; i < modules_.size(); ++i) {
+    const Scope layer(layer_name(i));
     try {
       y = modules_[i](y);
     } catch (const Error& error) {

@@ -18,7 +18,8 @@ namespace xgrad::nn {
 /// The parameters are made, and drawn from the default generator, when the shape of the data is
 /// first known: by `build`, by `fit`, or by the first call. Until then the model has none, which
 /// matters to `freeze`, `load`, copies, and to a module that has it as a child. Parameter names are
-/// the layer's kind and position and the layer's own name, "lstm_0.layer0.Wx" and "dense_2.W".
+/// the layer's kind and position and the layer's own name, "lstm_0.layer0.Wx" and "dense_2.W". To
+/// a FlightRecorder "lstm_0" and "dense_2" are scopes.
 class Sequential : public Module {
  public:
   /// Throws if there are no layers.

@@ -3,6 +3,7 @@
 // one, which differentiates op by op and shares nothing.
 
 #include <cstdlib>
+#include <optional>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -225,6 +226,29 @@ TEST(Differential, GradientsOfIntermediateResultsAgree) {
     expect_same(gradients[0], gradients[1], seed, "grad");
     expect_same(gradients[2], gradients[1], seed, "grad with create_graph");
     if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Differential, ARecorderFindsNothingAndChangesNoBit) {
+  for (unsigned seed = 0; seed < programs() / 4; ++seed) {
+    const Program program(seed);
+    std::vector<std::vector<double>> gradients[2];
+    std::vector<std::vector<double>> inner[2];
+    for (const bool watched : {false, true}) {
+      std::optional<FlightRecorder> recorder;
+      if (watched) recorder.emplace(FlightRecorderOptions{.sample_every = 2});
+      {
+        Tape tape;
+        tape.backward(program.run());
+      }
+      gradients[watched] = take_gradients(program);
+      const Tape tape;
+      std::vector<Var> xs = program.parameters;
+      const Var loss = program.run(&xs);
+      inner[watched] = values(grad(loss, xs, {.create_graph = seed % 2 == 1}));
+    }
+    ASSERT_EQ(gradients[0], gradients[1]) << "seed " << seed;
+    ASSERT_EQ(inner[0], inner[1]) << "seed " << seed;
   }
 }
 
