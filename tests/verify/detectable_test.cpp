@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "mutants/planted_op.hpp"
-#include "seeds.hpp"
+#include "verify/seeds.hpp"
 
 namespace xgrad {
 namespace {
@@ -31,7 +31,7 @@ struct Tally {
 
 Tally plant(bool fast, double times_detectable) {
   Tally tally;
-  for (const std::uint64_t seed : testing::seeds()) {
+  for (const std::uint64_t seed : verify::table_seeds()) {
     Generator random(seed + 1000);
     for (const Case& each : mutants::cases()) {
       if (each.order != 1) continue;

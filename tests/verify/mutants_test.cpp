@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "seeds.hpp"
+#include "verify/seeds.hpp"
 
 namespace xgrad {
 namespace {
@@ -26,7 +26,7 @@ class Mutants : public ::testing::TestWithParam<const Case*> {};
 
 TEST_P(Mutants, AreWrongOrVacuousAndTheTwinIsCorrect) {
   const Case& each = *GetParam();
-  for (const std::uint64_t seed : testing::seeds()) {
+  for (const std::uint64_t seed : verify::table_seeds()) {
     const GradcheckReport twin = mutants::check(each, 0, seed, {});
     EXPECT_EQ(twin.verdict, Verdict::correct) << twin << repeat(seed);
     for (std::size_t k = 0; k < each.faults.size(); ++k) {
@@ -38,7 +38,7 @@ TEST_P(Mutants, AreWrongOrVacuousAndTheTwinIsCorrect) {
 
 TEST_P(Mutants, AreCaughtInFastMode) {
   const Case& each = *GetParam();
-  for (const std::uint64_t seed : testing::seeds()) {
+  for (const std::uint64_t seed : verify::table_seeds()) {
     const GradcheckReport twin = mutants::check(each, 0, seed, {.fast = true});
     EXPECT_EQ(twin.verdict, Verdict::correct) << twin << repeat(seed);
     for (std::size_t k = 0; k < each.faults.size(); ++k) {
