@@ -21,7 +21,8 @@ std::vector<std::uint64_t> chosen(std::size_t few) {
 
 std::vector<std::uint64_t> seeds(std::size_t few) {
   const std::vector<std::uint64_t> list = chosen(few);
-  std::cout << "seeds " << list.front() << " to " << list.back() << "; XGRAD_SEED=n runs with one\n";
+  std::cout << "seeds " << list.front() << " to " << list.back()
+            << "; XGRAD_SEED=n runs with one\n";
   return list;
 }
 
