@@ -84,12 +84,16 @@ Var record_function(Op&& op, std::span<const Var> inputs, const Tensor& value) {
 
 /// evaluate(inputs), or as the rounding model has it.
 template <class Op, class Evaluate>
-Tensor value_of(const Op&, std::span<const Var> inputs, Evaluate&& evaluate) {
+Tensor value_of([[maybe_unused]] const Op& op, std::span<const Var> inputs, Evaluate&& evaluate) {
   if constexpr (!is_exact<Op>()) {
     if (rounding_model) [[unlikely]] {
-      return rounding_model->rounded(Op::name, inputs, [&](std::span<const Var> operands) {
+      Tensor value = rounding_model->rounded(Op::name, inputs, [&](std::span<const Var> operands) {
         return evaluate(operands.data());
       });
+      if constexpr (requires { op.magnitude(inputs); }) {
+        value = rounding_model->rounded(value, op.magnitude(inputs));
+      }
+      return value;
     }
   }
   return evaluate(inputs.data());
@@ -111,6 +115,9 @@ void check_dtypes(const char* op, std::span<const Var> inputs);
 ///       }
 ///     };
 ///     Var cumsum(const Var& x, Index axis) { return apply(Cumsum{axis}, x); }
+///
+/// For `float32check` it may also have `exact = true`, if it only moves numbers, and
+/// `Tensor magnitude(std::span<const Var>) const`, the size of the terms that cancel in its value.
 template <class Op, class... Vars>
 Var apply(Op op, const Vars&... xs) {
   const Var inputs[] = {xs...};

@@ -138,9 +138,17 @@ TaylorRemainder taylor_remainder(const Line& line, const Contraction& f, double 
     return result;
   }
   // The slope at the small end, where the leading term rules: over the last three decades or so.
+  // It is the median of those from step to step, since where terms of different order cancel the
+  // remainder has a dip.
   const std::size_t last = x.size() - 1;
-  std::size_t first = last > 5 ? last - 5 : 0;
-  result.slope = (y[first] - y[last]) / (x[first] - x[last]);
+  const std::size_t first = last > 5 ? last - 5 : 0;
+  std::vector<double> slopes;
+  for (std::size_t i = first; i < last; ++i) {
+    slopes.push_back((y[i] - y[i + 1]) / (x[i] - x[i + 1]));
+  }
+  const auto middle = slopes.begin() + static_cast<std::ptrdiff_t>(slopes.size() / 2);
+  std::nth_element(slopes.begin(), middle, slopes.end());
+  result.slope = *middle;
   result.decades = (y[0] - y[last]) * std::log10(2.0);
   const double decades_of_steps = (x[first] - x[last]) * std::log10(2.0);
   if (result.slope > 1.7 || falls_faster) {

@@ -47,8 +47,11 @@ Tensor RoundingModel::rounded(const char* op, std::span<const Var> inputs,
   const Index n = reduction_length(op, inputs, exact.shape());
   const double amount = unit_ * std::sqrt(static_cast<double>(n));
   std::vector<Var> operands;
-  for (const Var& x : inputs) operands.emplace_back(perturbed(x.tensor(), amount));
-  const Tensor result = perturbed(evaluate(operands), amount);
+  for (const Var& x : inputs) {
+    operands.emplace_back(perturbed(x.tensor(), amount, x.tensor()));
+  }
+  const Tensor value = evaluate(operands);
+  const Tensor result = perturbed(value, amount, value);
   note_sum(result, n);
   return result;
 }
@@ -65,18 +68,24 @@ Tensor RoundingModel::rounded(const char* op, std::span<const Var> inputs, const
     // The terms of the shorter sum may be added to the longer one by one.
     amount *= std::sqrt(static_cast<double>(std::min(a, b)));
   }
-  const Tensor result = perturbed(value, amount);
+  const Tensor result = perturbed(value, amount, value);
   if (terms == 1 && is_correctly_rounded(name)) restore_float32(value, result);
   note_sum(result, terms);
   return result;
+}
+
+Tensor RoundingModel::rounded(const Tensor& value, const Tensor& magnitude) {
+  return value.dtype() == DType::float64 ? perturbed(value, unit_, magnitude) : value;
 }
 
 double RoundingModel::constant(double value) {
   return static_cast<double>(static_cast<float>(value));
 }
 
-Tensor RoundingModel::perturbed(const Tensor& x, double amount) {
+Tensor RoundingModel::perturbed(const Tensor& x, double amount, const Tensor& magnitude) {
   const Tensor result = x.copy();
+  const Tensor sizes = contiguous(magnitude);
+  const double* size_of = sizes.data<double>();
   double* values = result.mutable_data<double>();
   std::uint64_t bits = 0;
   const Index size = result.size();
@@ -84,7 +93,7 @@ Tensor RoundingModel::perturbed(const Tensor& x, double amount) {
     if (i % 8 == 0) bits = random_.next();
     // From 1/2 to 1 times the amount: errors of one size would often cancel.
     const double part = static_cast<double>(128 + (bits & 127)) / 255;
-    values[i] += ((bits & 128) != 0 ? amount : -amount) * part * values[i];
+    values[i] += ((bits & 128) != 0 ? amount : -amount) * part * size_of[i];
   }
   return result;
 }

@@ -40,13 +40,16 @@ class RoundingModel {
                  const std::function<Tensor(std::span<const Var>)>& evaluate);
   /// The value of a pointwise op, rounded.
   Tensor rounded(const char* op, std::span<const Var> inputs, const Tensor& value);
+  /// The value of an op that forms differences inside: `magnitude` is that of their terms.
+  Tensor rounded(const Tensor& value, const Tensor& magnitude);
   /// A number as the model's arithmetic would hold it.
   double constant(double value);
 
   Index longest_reduction() const { return longest_; }
 
  private:
-  Tensor perturbed(const Tensor& x, double amount);
+  /// x, each entry off by some of `amount` times the entry's magnitude.
+  Tensor perturbed(const Tensor& x, double amount, const Tensor& magnitude);
   Index terms_of(const Var& x) const;
   void note_sum(const Tensor& value, Index terms);
 

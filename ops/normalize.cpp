@@ -169,6 +169,15 @@ struct NormalizeGradient : Along {
         },
         x, g);
   }
+  /// Of the terms that `value` adds up: they may cancel.
+  Tensor magnitude(std::span<const Var> inputs) const {
+    const Var x = inputs[0].tensor();
+    const Var g = inputs[1].tensor();
+    const Var h = normalized(x, eps);
+    const Var s = 1.0 / sqrt(variance(x, {axis}, {.unbiased = false, .keep = true}) + eps);
+    const Var terms = s * (abs(g) + abs(average(g)) + abs(h * average(g * h)));
+    return terms.tensor();
+  }
   void pullback(Pullback& p) const {
     const Var& x = p.input(0);
     const Var& g = p.input(1);

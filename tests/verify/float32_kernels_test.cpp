@@ -26,12 +26,13 @@ struct Threads {
   int before;
 };
 
-/// The largest bound of any tensor, relative to its largest entry.
+/// The largest bound of any tensor, relative to its largest entry. A single entry may cancel.
 double largest_bound(const Float32Report& report) {
   double most = 0;
   for (const auto* list : {&report.results, &report.inputs}) {
     for (const Float32Tensor& tensor : *list) {
-      if (tensor.scale > 0) most = std::max(most, tensor.largest_bound * tensor.ulp / tensor.scale);
+      if (tensor.entries == 1 || tensor.scale == 0) continue;
+      most = std::max(most, tensor.largest_bound * tensor.ulp / tensor.scale);
     }
   }
   return most;

@@ -11,13 +11,13 @@
 namespace xgrad::testing {
 namespace {
 
-/// No wrong number; what was vacuous in float64 is so here.
+/// No wrong number; what was vacuous in float64 is so here. A single entry may be close to zero
+/// because its terms cancel, and is then ill-conditioned indeed.
 bool good(const Float32Report& report) {
   for (const auto* list : {&report.results, &report.inputs}) {
     for (const Float32Tensor& tensor : *list) {
-      if (tensor.verdict == Verdict::wrong || tensor.verdict == Verdict::ill_conditioned) {
-        return false;
-      }
+      if (tensor.verdict == Verdict::wrong) return false;
+      if (tensor.verdict == Verdict::ill_conditioned && tensor.entries > 1) return false;
     }
   }
   return true;

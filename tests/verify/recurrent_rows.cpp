@@ -89,7 +89,7 @@ void add_forms(ModuleRows& rows, const std::string& cell, const Args&... args) {
                          true,
                          {2, 4, 1}},
                         {"ragged lengths", 4, 3, 2, 3, {}, true, {1, 4, 2}},
-                        {"dropout between three layers", 2, 2, 2, 2, {.layers = 3, .dropout = 0.4}},
+                        {"dropout between three layers", 2, 4, 2, 2, {.layers = 3, .dropout = 0.3}},
                         {"50 steps", 50, 1, 1, 2, {}, true},
                         {"50 steps, both directions, ragged",
                          50,
