@@ -173,8 +173,7 @@ Primitives make_primitives(const Network& network, Work work) {
   const auto Wx = float_desc(e.Wx, tag::any);
   const auto Wh = float_desc(e.Wh, tag::any);
   const auto b = float_desc(e.b, tag::ldgo);
-  const memory::desc zero;
-  const memory::desc s = work == Work::generation ? float_desc(e.state, tag::ldnc) : zero;
+  const auto s = float_desc(e.state, tag::ldnc);
   const bool training = work == Work::training || work == Work::gradient;
   const auto kind = training ? prop_kind::forward_training : prop_kind::forward_inference;
   switch (network.cell) {
@@ -260,7 +259,7 @@ class OnednnNetwork final : public Contender {
                  {DNNL_ARG_WEIGHTS_ITER, as(primitives.forward_Wh, Wh_.value)},
                  {DNNL_ARG_BIAS, b_.value},
                  {DNNL_ARG_DST_LAYER, y_}}};
-    if (work == Work::generation) carry_state();
+    connect_states();
     if (primitives.backward) connect_backward(primitives);
     reorder_weights();
   }
@@ -333,16 +332,26 @@ class OnednnNetwork final : public Contender {
     return target;
   }
 
-  void carry_state() {
-    for (const auto& [from, to] : {std::pair{DNNL_ARG_SRC_ITER, DNNL_ARG_DST_ITER},
-                                   std::pair{DNNL_ARG_SRC_ITER_C, DNNL_ARG_DST_ITER_C}}) {
-      if (from == DNNL_ARG_SRC_ITER_C && problem_.network.cell != Cell::lstm) break;
-      const auto desc = float_desc(extents_.state, tag::ldnc);
-      states_.emplace_back(desc, cpu());
-      next_states_.emplace_back(desc, cpu());
-      forward_.arguments[from] = states_.back();
-      forward_.arguments[to] = next_states_.back();
+  bool has_cell_state() const { return problem_.network.cell == Cell::lstm; }
+
+  memory zero_state() const {
+    const memory m(float_desc(extents_.state, tag::ldnc), cpu());
+    std::fill_n(numbers_of(m), count_of(m), 0.f);
+    return m;
+  }
+
+  // The zero state is given: without one this version's gradient of Wh is wrong.
+  void connect_states() {
+    states_ = {zero_state()};
+    next_states_ = {zero_state()};
+    if (has_cell_state()) {
+      states_.push_back(zero_state());
+      next_states_.push_back(zero_state());
+      forward_.arguments[DNNL_ARG_SRC_ITER_C] = states_[1];
+      forward_.arguments[DNNL_ARG_DST_ITER_C] = next_states_[1];
     }
+    forward_.arguments[DNNL_ARG_SRC_ITER] = states_[0];
+    forward_.arguments[DNNL_ARG_DST_ITER] = next_states_[0];
   }
 
   void connect_backward(const Primitives& primitives) {
@@ -360,7 +369,17 @@ class OnednnNetwork final : public Contender {
                   {DNNL_ARG_DIFF_WEIGHTS_LAYER, sum_of(primitives.gradient_Wx, Wx_.gradient)},
                   {DNNL_ARG_DIFF_WEIGHTS_ITER, sum_of(primitives.gradient_Wh, Wh_.gradient)},
                   {DNNL_ARG_DIFF_BIAS, sum_of(b_.gradient.get_desc(), b_.gradient)},
-                  {DNNL_ARG_DIFF_DST_LAYER, dy_}}};
+                  {DNNL_ARG_DIFF_DST_LAYER, dy_},
+                  {DNNL_ARG_SRC_ITER, states_[0]},
+                  {DNNL_ARG_DST_ITER, next_states_[0]},
+                  {DNNL_ARG_DIFF_SRC_ITER, zero_state()},
+                  {DNNL_ARG_DIFF_DST_ITER, zero_state()}}};
+    if (has_cell_state()) {
+      backward_.arguments[DNNL_ARG_SRC_ITER_C] = states_[1];
+      backward_.arguments[DNNL_ARG_DST_ITER_C] = next_states_[1];
+      backward_.arguments[DNNL_ARG_DIFF_SRC_ITER_C] = zero_state();
+      backward_.arguments[DNNL_ARG_DIFF_DST_ITER_C] = zero_state();
+    }
   }
 
   void reorder_weights() {
@@ -371,6 +390,7 @@ class OnednnNetwork final : public Contender {
   void outputs() {
     forward_.run();
     stream().wait();
+    if (work_ != Work::generation) return;
     for (std::size_t i = 0; i < states_.size(); ++i) {
       std::copy_n(numbers_of(next_states_[i]), count_of(states_[i]), numbers_of(states_[i]));
     }
