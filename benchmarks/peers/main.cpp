@@ -100,15 +100,21 @@ void measure_all(const Options& options) {
 
   std::vector<peers::Measured> rows;
   peers::GemmLimits limits;
+  std::vector<std::string> failures;
   for (const peers::Row& row : every_row()) {
     if (!is_selected(row, options)) continue;
-    peers::Measured measured = peers::measure(row, effort);
-    set_limit(measured, limits);
-    peers::print_row(std::cout, measured);
-    rows.push_back(std::move(measured));
-    limits = peers::gemm_limits(rows);
+    try {
+      peers::Measured measured = peers::measure(row, effort);
+      set_limit(measured, limits);
+      peers::print_row(std::cout, measured);
+      rows.push_back(std::move(measured));
+      limits = peers::gemm_limits(rows);
+    } catch (const std::exception& e) {  // the other rows are worth having
+      std::cout << e.what() << std::endl;
+      failures.push_back(e.what());
+    }
   }
-  if (rows.empty()) throw std::runtime_error("no row is selected");
+  if (rows.empty() && failures.empty()) throw std::runtime_error("no row is selected");
 
   std::cout << '\n';
   for (const auto& [threads, limit] : limits) {
@@ -123,10 +129,14 @@ void measure_all(const Options& options) {
                                 {"gemm_limit_gflops", limit_or_null(limits, 1)},
                                 {"gemm_limit_gflops_two_threads", limit_or_null(limits, 2)},
                                 {"rows", nlohmann::ordered_json::array()},
-                                {"summary", peers::describe(goals)}};
+                                {"summary", peers::describe(goals)},
+                                {"failures", failures}};
   for (const peers::Measured& measured : rows) report["rows"].push_back(describe(measured));
   if (json.is_open() && !(json << report.dump(2) << '\n').flush()) {
     throw std::runtime_error("cannot write " + options.json_file);
+  }
+  if (!failures.empty()) {
+    throw std::runtime_error(std::to_string(failures.size()) + " rows failed, see above");
   }
 }
 

@@ -64,14 +64,14 @@ void print_machine(std::ostream& out, const nlohmann::ordered_json& machine, con
       << "  reordered to its formats in each step; compilations: 3 alternations.\n";
   if (effort.is_quick) out << "--quick: to see that it runs; these are no measurements.\n";
   char line[200];
-  std::snprintf(line, sizeof line, "\n%-44s%-27s%-27s%-27s%-27s%s\n", "", columns[0], columns[1],
+  std::snprintf(line, sizeof line, "\n%-56s%-27s%-27s%-27s%-27s%s\n", "", columns[0], columns[1],
                 columns[2], columns[3], "ratios");
   out << line;
 }
 
 void print_row(std::ostream& out, const Measured& measured) {
   char text[256];
-  std::snprintf(text, sizeof text, "%-44s", measured.row.label().c_str());
+  std::snprintf(text, sizeof text, "%-56s", measured.row.label().c_str());
   out << text;
   for (const char* library : columns) {
     std::snprintf(text, sizeof text, "%-27s", with_quartiles(measured, library).c_str());
@@ -87,7 +87,7 @@ void print_row(std::ostream& out, const Measured& measured) {
     out << number(100 * *measured.limit_ms / measured.ms("xgrad")) << " % of the limit";
   }
   const double unrecorded = measured.ms("libtorch_unrecorded");
-  if (std::isfinite(unrecorded)) out << "libtorch unrecorded " << number(unrecorded);
+  if (std::isfinite(unrecorded)) out << "(libtorch unrecorded: " << number(unrecorded) << ')';
   if (measured.spread() > wanted_spread) out << "  spreads: the machine is busy";
   out << '\n' << costs(measured) << std::flush;
 }

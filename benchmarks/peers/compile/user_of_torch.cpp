@@ -5,8 +5,7 @@
 
 struct PeepholeCellImpl : torch::nn::Module {
   PeepholeCellImpl(int64_t input, int64_t hidden)
-      : hidden(hidden),
-        Wx(register_parameter("Wx", torch::empty({4 * hidden, input}))),
+      : Wx(register_parameter("Wx", torch::empty({4 * hidden, input}))),
         Wh(register_parameter("Wh", torch::empty({4 * hidden, hidden}))),
         b(register_parameter("b", torch::zeros({4 * hidden}))),
         p(register_parameter("p", torch::zeros({3, hidden}))) {
@@ -15,8 +14,8 @@ struct PeepholeCellImpl : torch::nn::Module {
   }
 
   torch::Tensor forward(const torch::Tensor& x) {
-    auto h = torch::zeros({x.size(1), hidden});
-    auto c = torch::zeros({x.size(1), hidden});
+    auto h = torch::zeros({x.size(1), Wh.size(1)});
+    auto c = torch::zeros({x.size(1), Wh.size(1)});
     const auto ps = p.unbind(0);
     std::vector<torch::Tensor> hs;
     for (const auto& z : torch::linear(x, Wx, b).unbind(0)) {
@@ -30,7 +29,6 @@ struct PeepholeCellImpl : torch::nn::Module {
     return torch::stack(hs);
   }
 
-  int64_t hidden;
   torch::Tensor Wx, Wh, b, p;
 };
 TORCH_MODULE(PeepholeCell);
