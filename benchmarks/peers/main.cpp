@@ -94,7 +94,9 @@ void measure_all(const Options& options) {
     if (!json) throw std::runtime_error("cannot write " + options.json_file);
   }
   peers::Effort effort;
-  if (options.quick) effort = {.alternations = 3, .attempts = 1, .slice = 0, .is_quick = true};
+  if (options.quick)
+    effort = {
+        .alternations = 3, .slow_alternations = 1, .attempts = 1, .slice = 0, .is_quick = true};
   const auto machine = peers::describe_machine();
   peers::print_machine(std::cout, machine, effort);
 

@@ -80,7 +80,7 @@ int runs_per_slice(Contender& contender, double slice) {
 
 void alternate(const Row& row, const Effort& effort, std::vector<Runner>& runners) {
   for (Runner& runner : runners) runner.ms.clear();
-  const int alternations = row.is_slow ? std::min(3, effort.alternations) : effort.alternations;
+  const int alternations = row.is_slow ? effort.slow_alternations : effort.alternations;
   for (int i = 0; i < alternations; ++i) {
     for (Runner& runner : runners) {
       prepare(runner, row.threads);

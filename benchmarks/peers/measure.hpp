@@ -11,8 +11,9 @@ namespace peers {
 
 struct Effort {
   int alternations = 11;
-  int attempts = 3;    ///< while the times spread by more than wanted_spread
-  double slice = 0.1;  ///< seconds that each library computes in one alternation, at least
+  int slow_alternations = 3;  ///< of rows that take seconds
+  int attempts = 3;           ///< while the times spread by more than wanted_spread
+  double slice = 0.1;         ///< seconds that each library computes in one alternation, at least
   bool is_quick = false;
 };
 inline constexpr double wanted_spread = 0.15;

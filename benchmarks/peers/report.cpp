@@ -61,7 +61,8 @@ void print_machine(std::ostream& out, const nlohmann::ordered_json& machine, con
       << " alternations; then others' time over xgrad's.\n"
       << "Training: forward, mean squared error, backward, SGD; no gradient for the input.\n"
       << "* oneDNN's primitive computes the input's gradient, too, and has the changed weights\n"
-      << "  reordered to its formats in each step; compilations: 3 alternations.\n";
+      << "  reordered to its formats in each step; compilations: " << effort.slow_alternations
+      << " alternations.\n";
   if (effort.is_quick) out << "--quick: to see that it runs; these are no measurements.\n";
   char line[200];
   std::snprintf(line, sizeof line, "\n%-56s%-27s%-27s%-27s%-27s%s\n", "", columns[0], columns[1],
@@ -83,6 +84,8 @@ void print_row(std::ostream& out, const Measured& measured) {
   }
   if (measured.row.name == "product") {
     out << number(measured.row.flops / measured.ms("xgrad") / 1e6) << " GF/s";
+  } else if (const int nodes = measured.row.extent("nodes"); nodes > 0) {
+    out << number(1e6 * measured.ms("xgrad") / nodes) << " ns a node";
   } else if (measured.limit_ms) {
     out << number(100 * *measured.limit_ms / measured.ms("xgrad")) << " % of the limit";
   }

@@ -24,7 +24,7 @@ struct Row {
   double flops = 0;              ///< of products, if they set a limit to this row
   bool is_training = false;      ///< then allocations count
   bool measures_memory = false;  ///< the peak of each library, in a process of its own
-  bool is_slow = false;          ///< takes seconds: one run a time, three times
+  bool is_slow = false;          ///< takes seconds: one run at a time, and few of them
 
   int extent(const std::string& name) const;  ///< -1 if there is none
   std::string label() const;                  ///< unique

@@ -52,6 +52,20 @@ std::string of_all(const Values& values, std::size_t all) {
   return std::to_string(values.size()) + " of " + std::to_string(all) + " rows";
 }
 
+/// Says so if a library is missing.
+std::string of_both(const Values& values) {
+  for (const char* library : {"libtorch", "onednn"}) {
+    for (const Of& of : values) {
+      if (!of.row->of.contains(library)) return std::string("without ") + library;
+    }
+  }
+  return {};
+}
+
+std::string join(const std::string& a, const std::string& b) {
+  return a.empty() || b.empty() ? a + b : a + "; " + b;
+}
+
 class Table {
  public:
   explicit Table(const std::vector<Measured>& rows) : rows_(rows) {}
@@ -98,9 +112,11 @@ constexpr std::size_t shapes = std::size(training_shapes);
 void add_training(const Table& table, std::vector<Goal>& goals) {
   const Values faster = values_of(table.training("lstm", 1), over_faster);
   goals.push_back({"LSTM over the faster of libtorch and oneDNN, geometric mean",
-                   geometric_mean(faster), 1.15, 1.35, true, of_all(faster, shapes)});
+                   geometric_mean(faster), 1.15, 1.35, true,
+                   join(of_all(faster, shapes), of_both(faster))});
   const Of worst = smallest(faster);
-  goals.push_back({"  worst shape", worst.value, 1.0, 1.1, true, label(worst)});
+  goals.push_back(
+      {"  worst shape", worst.value, 1.0, 1.1, true, join(label(worst), of_both(faster))});
 
   const Values torch = values_of(table.training("lstm", 1), over_torch);
   goals.push_back({"LSTM over libtorch, geometric mean", geometric_mean(torch), 2.4, 3, true,

@@ -52,13 +52,15 @@ struct HiddenAndCell {
   torch::Tensor h, c;
 };
 
+/// Goes through a sequence. What is the same for all steps is computed once, and x is unbound: to
+/// index it in the loop would write a gradient of x's size in each step.
 class CellModule : public torch::nn::Module {
  public:
   CellModule(int input, int hidden)
       : Wx(register_parameter("Wx", torch::empty({4 * hidden, input}))),
         Wh(register_parameter("Wh", torch::empty({4 * hidden, hidden}))) {}
-  virtual torch::Tensor project(const torch::Tensor& x) const = 0;
-  virtual HiddenAndCell step(const torch::Tensor& z, const HiddenAndCell& s) const = 0;
+  /// The outputs of all steps; leaves the last state in s.
+  virtual torch::Tensor forward(const torch::Tensor& x, HiddenAndCell& s) const = 0;
 
   torch::Tensor Wx, Wh;
 };
@@ -69,15 +71,21 @@ class Peephole final : public CellModule {
       : CellModule(input, hidden),
         b_(register_parameter("b", torch::empty({4 * hidden}))),
         p_(register_parameter("p", torch::empty({3, hidden}))) {}
-  torch::Tensor project(const torch::Tensor& x) const override { return torch::linear(x, Wx, b_); }
-  HiddenAndCell step(const torch::Tensor& z, const HiddenAndCell& s) const override {
-    const auto gates = torch::addmm(z, s.h, Wh.t()).chunk(4, 1);
+
+  torch::Tensor forward(const torch::Tensor& x, HiddenAndCell& s) const override {
+    const auto W = Wh.t();
     const auto p = p_.unbind(0);
-    const auto i = torch::sigmoid(gates[0] + p[0] * s.c);
-    const auto f = torch::sigmoid(gates[1] + p[1] * s.c);
-    const auto c = f * s.c + i * torch::tanh(gates[2]);
-    const auto o = torch::sigmoid(gates[3] + p[2] * c);
-    return {o * torch::tanh(c), c};
+    std::vector<torch::Tensor> hs;
+    for (const auto& z : torch::linear(x, Wx, b_).unbind(0)) {
+      const auto gates = torch::addmm(z, s.h, W).chunk(4, 1);
+      const auto i = torch::sigmoid(gates[0] + p[0] * s.c);
+      const auto f = torch::sigmoid(gates[1] + p[1] * s.c);
+      s.c = f * s.c + i * torch::tanh(gates[2]);
+      const auto o = torch::sigmoid(gates[3] + p[2] * s.c);
+      s.h = o * torch::tanh(s.c);
+      hs.push_back(s.h);
+    }
+    return torch::stack(hs);
   }
 
  private:
@@ -88,27 +96,26 @@ class LayerNorm final : public CellModule {
  public:
   LayerNorm(int input, int hidden)
       : CellModule(input, hidden),
-        hidden_(hidden),
         gx_(register_parameter("gx", torch::empty({4 * hidden}))),
         gh_(register_parameter("gh", torch::empty({4 * hidden}))),
         b_(register_parameter("b", torch::empty({4 * hidden}))),
         gc_(register_parameter("gc", torch::empty({hidden}))),
         bc_(register_parameter("bc", torch::empty({hidden}))) {}
-  torch::Tensor project(const torch::Tensor& x) const override {
-    return torch::layer_norm(torch::linear(x, Wx), {4 * hidden_}, gx_, b_);
-  }
-  HiddenAndCell step(const torch::Tensor& z, const HiddenAndCell& s) const override {
-    const auto normal = torch::layer_norm(torch::mm(s.h, Wh.t()), {4 * hidden_}, gh_);
-    const auto gates = (z + normal).chunk(4, 1);
-    const auto c =
-        torch::sigmoid(gates[1]) * s.c + torch::sigmoid(gates[0]) * torch::tanh(gates[2]);
-    const auto h =
-        torch::sigmoid(gates[3]) * torch::tanh(torch::layer_norm(c, {hidden_}, gc_, bc_));
-    return {h, c};
+
+  torch::Tensor forward(const torch::Tensor& x, HiddenAndCell& s) const override {
+    const auto W = Wh.t();
+    const std::int64_t H = Wh.size(1);
+    std::vector<torch::Tensor> hs;
+    for (const auto& z : torch::layer_norm(torch::linear(x, Wx), {4 * H}, gx_, b_).unbind(0)) {
+      const auto gates = (z + torch::layer_norm(torch::mm(s.h, W), {4 * H}, gh_)).chunk(4, 1);
+      s.c = torch::sigmoid(gates[1]) * s.c + torch::sigmoid(gates[0]) * torch::tanh(gates[2]);
+      s.h = torch::sigmoid(gates[3]) * torch::tanh(torch::layer_norm(s.c, {H}, gc_, bc_));
+      hs.push_back(s.h);
+    }
+    return torch::stack(hs);
   }
 
  private:
-  std::int64_t hidden_;
   torch::Tensor gx_, gh_, b_, gc_, bc_;
 };
 
@@ -133,12 +140,7 @@ class Custom final : public TorchRecurrent {
       } else {
         s = {state[2 * layer], state[2 * layer + 1]};
       }
-      std::vector<torch::Tensor> hs;
-      for (const torch::Tensor& z : cells_[layer].project(outputs).unbind(0)) {
-        s = cells_[layer].step(z, s);
-        hs.push_back(s.h);
-      }
-      outputs = torch::stack(hs);
+      outputs = cells_[layer].forward(outputs, s);
       last.push_back(s.h);
       last.push_back(s.c);
     }

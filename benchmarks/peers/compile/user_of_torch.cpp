@@ -16,10 +16,11 @@ struct PeepholeCellImpl : torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x) {
     auto h = torch::zeros({x.size(1), Wh.size(1)});
     auto c = torch::zeros({x.size(1), Wh.size(1)});
+    const auto W = Wh.t();
     const auto ps = p.unbind(0);
     std::vector<torch::Tensor> hs;
     for (const auto& z : torch::linear(x, Wx, b).unbind(0)) {
-      const auto gates = torch::addmm(z, h, Wh.t()).chunk(4, 1);
+      const auto gates = torch::addmm(z, h, W).chunk(4, 1);
       const auto i = torch::sigmoid(gates[0] + ps[0] * c);
       const auto f = torch::sigmoid(gates[1] + ps[1] * c);
       c = f * c + i * torch::tanh(gates[2]);
