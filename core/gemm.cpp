@@ -130,9 +130,9 @@ std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parame
   const std::lock_guard lock(parameter.packing);
   auto& slot = packed_slots<T>(parameter)[form];
   if (parameter.packed_version[form] != parameter.version || !slot) {
-    slot = std::make_shared<const PackedMatrix<T>>(b.data<T>(), b.strides()[0], b.strides()[1],
-                                                   static_cast<std::size_t>(b.shape()[0]),
-                                                   static_cast<std::size_t>(b.shape()[1]));
+    slot = std::allocate_shared<const PackedMatrix<T>>(
+        PoolAllocator<PackedMatrix<T>>(), b.data<T>(), b.strides()[0], b.strides()[1],
+        static_cast<std::size_t>(b.shape()[0]), static_cast<std::size_t>(b.shape()[1]));
     parameter.packed_version[form] = parameter.version;
   }
   return slot;

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <mutex>
-#include <unordered_set>
+#include <vector>
 
 #include <xgrad/core/tape_data.hpp>
 #include <xgrad/core/tape_watch.hpp>
@@ -14,7 +14,7 @@ thread_local bool suspended = false;
 /// The ids of all live tapes, of every thread.
 struct LiveTapes {
   std::mutex mutex;
-  std::unordered_set<std::uint64_t> ids;
+  std::vector<std::uint64_t> ids;  ///< few; a vector keeps its memory
 };
 
 LiveTapes& live_tapes() {
@@ -27,7 +27,7 @@ std::atomic<std::uint64_t> next_id{1};
 bool is_live(std::uint64_t id) {
   LiveTapes& tapes = live_tapes();
   const std::lock_guard lock(tapes.mutex);
-  return tapes.ids.contains(id);
+  return std::find(tapes.ids.begin(), tapes.ids.end(), id) != tapes.ids.end();
 }
 
 constexpr std::size_t chunk_bytes = std::size_t{1} << 16;
@@ -66,7 +66,7 @@ TapeData::TapeData(TapeMode mode)
     : id_(next_id++), mode_(mode), outer_(innermost), watch_(TapeWatch::begin(id_)) {
   LiveTapes& tapes = live_tapes();
   const std::lock_guard lock(tapes.mutex);
-  tapes.ids.insert(id_);
+  tapes.ids.push_back(id_);
   innermost = this;
   suspended_before_ = suspended;
   suspended = false;
@@ -84,7 +84,7 @@ TapeData::~TapeData() {
   {
     LiveTapes& tapes = live_tapes();
     const std::lock_guard lock(tapes.mutex);
-    tapes.ids.erase(id_);
+    std::erase(tapes.ids, id_);
   }
   for (std::uint32_t i = 0; i < nodes.size(); ++i) release(i);
   for (std::byte* chunk : chunks_) pool_release(chunk);

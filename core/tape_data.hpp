@@ -73,6 +73,8 @@ class TapeData {
   ~TapeData();
   TapeData(const TapeData&) = delete;
   TapeData& operator=(const TapeData&) = delete;
+  static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
+  static void operator delete(void* memory) noexcept { pool_release(memory); }
 
   /// The tape that records on this thread, or null (none, or suspended).
   static TapeData* current();

@@ -134,7 +134,7 @@ int threads() { return thread_count.load(std::memory_order_relaxed); }
 
 namespace detail {
 
-void parallel_for(Index parts, const std::function<void(Index)>& f) {
+void run_parts(Index parts, const std::function<void(Index)>& f) {
   std::shared_ptr<Workers> team;
   if (parts > 1 && parts <= Workers::most_parts && threads() > 1 && !inside_part) {
     const std::lock_guard lock(workers_mutex);

@@ -16,9 +16,15 @@ int threads();
 
 namespace detail {
 
+/// parallel_for for a function that holds no memory of its own.
+void run_parts(Index parts, const std::function<void(Index)>& f);
+
 /// Runs f(0) ... f(parts - 1), on several threads if there are any. The parts must not depend on
 /// each other. An exception of a part is thrown again here.
-void parallel_for(Index parts, const std::function<void(Index)>& f);
+template <class F>
+void parallel_for(Index parts, const F& f) {
+  run_parts(parts, std::cref(f));
+}
 
 }  // namespace detail
 }  // namespace xgrad

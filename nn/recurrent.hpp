@@ -39,7 +39,7 @@ class Recurrent : public Module {
  public:
   using State = typename Cell::State;
   /// The state of each cell: layer by layer, in each the forward and then the reverse direction.
-  using States = std::vector<State>;
+  using States = xgrad::detail::PoolVector<State>;
 
   struct Result {
     Var outputs;  ///< (steps, batch, output); both directions side by side
@@ -69,10 +69,7 @@ class Recurrent : public Module {
                     std::span<const Index> lengths = {}) const {
     const Ragged ragged("recurrent", x, lengths);
     const Index batch = x.shape()[1];
-    if (!initial.empty() && initial.size() != cells_.size()) {
-      throw Error("recurrent: " + std::to_string(initial.size()) + " initial states for " +
-                  std::to_string(cells_.size()) + " cells");
-    }
+    if (!initial.empty()) check_state_count(initial);
     Result result;
     result.outputs = ragged.mask(x);
     const std::size_t directions = options_.bidirectional ? 2 : 1;
@@ -97,6 +94,29 @@ class Recurrent : public Module {
   template <std::same_as<State> S>  // so that {} is no state at all
   Result operator()(const Var& x, const S& initial, std::span<const Index> lengths = {}) const {
     return (*this)(x, States{initial}, lengths);
+  }
+
+  /// One time step of a model in use: from x (batch, features) to the output (batch, output); moves
+  /// `states` on, which begin as zero_state(batch). Without a tape it allocates no memory once all
+  /// buffers that it needs have been in use. Throws if there is a reverse direction, which begins
+  /// at the end of a sequence.
+  Var step(const Var& x, States& states) const {
+    if (options_.bidirectional) {
+      throw Error("recurrent: step: the reverse direction needs the whole sequence");
+    }
+    if (x.dim() != 2) {
+      throw Error("recurrent: step: x is " + to_string(x.shape()) +
+                  ": it must be (batch, features)");
+    }
+    check_state_count(states);
+    Var output = x;
+    for (std::size_t i = 0; i < cells_.size(); ++i) {
+      if (i > 0) output = dropout_(output);
+      const Scope layer("layer", static_cast<Index>(i), cells_[i]);
+      states[i] = single_step(cells_[i], output, states[i]);
+      output = output_of(cells_[i], states[i]);
+    }
+    return output;
   }
 
   States zero_state(Index batch) const {
@@ -131,6 +151,12 @@ class Recurrent : public Module {
     return cells;
   }
 
+  void check_state_count(const States& states) const {
+    if (states.size() == cells_.size()) return;
+    throw Error("recurrent: " + std::to_string(states.size()) + " initial states for " +
+                std::to_string(cells_.size()) + " cells");
+  }
+
   std::string cell_name(std::size_t i) const {
     const std::size_t directions = options_.bidirectional ? 2 : 1;
     return "layer" + std::to_string(i / directions) + (i % directions == 1 ? "_reverse" : "");
@@ -146,7 +172,7 @@ class Recurrent : public Module {
         return x;
       }
     }();
-    std::vector<Var> outputs(static_cast<std::size_t>(steps));
+    xgrad::detail::PoolVector<Var> outputs(static_cast<std::size_t>(steps));
     for (Index i = 0; i < steps; ++i) {
       const Index t = reverse ? steps - 1 - i : i;
       const Scope step("step", t);
@@ -181,9 +207,10 @@ requires std::is_aggregate_v<State> State detach(const State& state) {
   for (Var* member : nn::members(result)) *member = detach(*member);
   return result;
 }
-template <class State>
-requires std::is_aggregate_v<State> std::vector<State> detach(const std::vector<State>& states) {
-  std::vector<State> result;
+template <class State, class Allocator>
+requires std::is_aggregate_v<State> std::vector<State, Allocator> detach(
+    const std::vector<State, Allocator>& states) {
+  std::vector<State, Allocator> result;
   for (const State& state : states) result.push_back(detach(state));
   return result;
 }

@@ -10,19 +10,21 @@ namespace xgrad::nn {
 
 Ragged::Ragged(const char* caller, const Var& x, std::span<const Index> lengths)
     : lengths_(lengths.begin(), lengths.end()) {
-  const std::string what = std::string(caller) + ": x is " + to_string(x.shape()) + ": ";
-  if (x.dim() != 3) throw Error(what + "it must be (steps, batch, features)");
+  const auto error = [&](const std::string& rule) {
+    return Error(std::string(caller) + ": x is " + to_string(x.shape()) + ": " + rule);
+  };
+  if (x.dim() != 3) throw error("it must be (steps, batch, features)");
   const Index steps = x.shape()[0];
-  if (steps == 0) throw Error(what + "it must have at least one step");
+  if (steps == 0) throw error("it must have at least one step");
   shortest_ = steps;
   if (lengths.empty()) return;
   if (static_cast<Index>(lengths.size()) != x.shape()[1]) {
-    throw Error(what + std::to_string(lengths.size()) + " lengths for a batch of " +
+    throw error(std::to_string(lengths.size()) + " lengths for a batch of " +
                 std::to_string(x.shape()[1]));
   }
   for (Index length : lengths) {
     if (length < 1 || length > steps) {
-      throw Error(what + "the length " + std::to_string(length) + " must be from 1 to " +
+      throw error("the length " + std::to_string(length) + " must be from 1 to " +
                   std::to_string(steps));
     }
     shortest_ = std::min(shortest_, length);

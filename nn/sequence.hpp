@@ -1,7 +1,6 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include <xgrad/core/var.hpp>
 
@@ -27,7 +26,7 @@ class Ragged {
  private:
   Var reaches(Index t, const Var& like) const;
 
-  std::vector<Index> lengths_;
+  xgrad::detail::PoolVector<Index> lengths_;
   Index shortest_;
 };
 

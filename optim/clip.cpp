@@ -10,8 +10,9 @@ namespace xgrad::optim {
 namespace {
 
 /// The gradients that the next step would use.
-std::vector<detail::Parameter*> with_gradient(const char* caller, const std::vector<Var>& vars) {
-  std::vector<detail::Parameter*> result;
+detail::PoolVector<detail::Parameter*> with_gradient(const char* caller,
+                                                     const std::vector<Var>& vars) {
+  detail::PoolVector<detail::Parameter*> result;
   for (const Var& var : detail::unique_parameters(caller, vars)) {
     detail::Parameter& parameter = var.parameter(caller);
     if (parameter.has_gradient && parameter.trainable) result.push_back(&parameter);
@@ -24,7 +25,7 @@ template <class T>
 double sum_of_squares(const T* x, Index size) {
   constexpr Index lanes = 16;
   const Index parts = (size + detail::elements_per_part - 1) / detail::elements_per_part;
-  std::vector<double> sums(static_cast<std::size_t>(parts));
+  detail::PoolVector<double> sums(static_cast<std::size_t>(parts));
   detail::parallel_for(parts, [&](Index part) {
     const Index end = std::min(size, (part + 1) * detail::elements_per_part);
     Index i = part * detail::elements_per_part;

@@ -23,10 +23,10 @@ Tensor scalar(std::uint64_t number) {
 
 Optimizer::Optimizer(std::string name, const std::vector<Var>& parameters, double learning_rate,
                      std::vector<std::string> moment_names)
-    : name_(std::move(name)),
-      parameters_(detail::unique_parameters(name_.c_str(), parameters)),
-      moment_names_(std::move(moment_names)),
-      states_(parameters_.size()) {
+    : name_(std::move(name)), moment_names_(std::move(moment_names)) {
+  const auto unique = detail::unique_parameters(name_.c_str(), parameters);
+  parameters_.assign(unique.begin(), unique.end());
+  states_.resize(parameters_.size());
   if (parameters_.empty()) throw Error(name_ + ": there are no parameters: give it at least one");
   set_learning_rate(learning_rate);
 }

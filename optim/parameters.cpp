@@ -6,9 +6,11 @@
 
 namespace xgrad::detail {
 
-std::vector<Var> unique_parameters(const char* caller, const std::vector<Var>& parameters) {
-  std::vector<Var> unique;
-  std::unordered_set<const Parameter*> seen;
+PoolVector<Var> unique_parameters(const char* caller, const std::vector<Var>& parameters) {
+  PoolVector<Var> unique;
+  std::unordered_set<const Parameter*, std::hash<const Parameter*>, std::equal_to<>,
+                     PoolAllocator<const Parameter*>>
+      seen;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     if (!parameters[i].is_parameter()) {
       throw Error(std::string(caller) + ": parameters[" + std::to_string(i) +

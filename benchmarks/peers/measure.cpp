@@ -139,7 +139,7 @@ Measured measure(const Row& row, const Effort& effort) {
   best.attempts = attempts;
   for (Runner& runner : runners) {
     Figures& figures = best.of[runner.candidate.library];
-    if (row.is_training) {
+    if (!row.is_slow) {
       prepare(runner, row.threads);
       constexpr int runs = 3;
       runner.contender->run();

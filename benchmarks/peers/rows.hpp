@@ -21,8 +21,8 @@ struct Row {
   std::vector<std::pair<std::string, int>> extents;
   int threads;
   std::vector<Candidate> candidates;
-  double flops = 0;              ///< of products, if they set a limit to this row
-  bool is_training = false;      ///< then allocations count
+  double flops = 0;  ///< of products, if they set a limit to this row
+  bool is_training = false;
   bool measures_memory = false;  ///< the peak of each library, in a process of its own
   bool is_slow = false;          ///< takes seconds: one run at a time, and few of them
 

@@ -95,17 +95,13 @@ class XgradNetwork final : public Contender {
     for (const Var& p : network_.parameters()) p.clear_grad();
   }
 
-  Var generate() {
-    auto [outputs, last] = network_(x_, states_);
-    states_ = std::move(last);
-    return outputs;
-  }
+  Var generate() { return network_.step(x_[0], states_); }
 
   xgrad::nn::Recurrent<Cell> network_;
   xgrad::optim::SGD sgd_;
   Work work_;
   Var x_, target_;
-  std::vector<typename Cell::State> states_;
+  typename xgrad::nn::Recurrent<Cell>::States states_;
 };
 
 }  // namespace

@@ -1,0 +1,102 @@
+// Models in use: one time step after the other.
+#include <gtest/gtest.h>
+
+#include <xgrad/xgrad.hpp>
+
+namespace xgrad {
+namespace {
+
+/// The outputs of single steps.
+template <class Net>
+std::vector<double> streamed(const Net& net, const Var& x) {
+  auto states = net.zero_state(x.shape()[1]);
+  std::vector<double> outputs;
+  for (Index t = 0; t < x.shape()[0]; ++t) {
+    const std::vector<double> now = net.step(x[t], states).tensor().to_vector();
+    outputs.insert(outputs.end(), now.begin(), now.end());
+  }
+  return outputs;
+}
+
+template <class Cell>
+void expect_streaming_agrees(Index batch, Index input, Index hidden) {
+  seed(7);
+  nn::Recurrent<Cell> net(input, hidden, {.layers = 2});
+  for (const auto& [dtype, tolerance] :
+       {std::pair(DType::float32, 1e-6), std::pair(DType::float64, 1e-13)}) {
+    net.to(dtype);
+    const Var x = default_generator().normal({50, batch, input}, 0, 1, dtype);
+    const std::vector<double> whole = [&] {
+      Tape tape;  // as in training
+      return net(x).outputs.tensor().to_vector();
+    }();
+    const std::vector<double> steps = streamed(net, x);
+    ASSERT_EQ(steps.size(), whole.size());
+    double scale = 0;
+    for (const double y : whole) scale = std::max(scale, std::abs(y));
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      ASSERT_NEAR(steps[i], whole[i], tolerance * scale) << name(dtype) << " " << i;
+    }
+    EXPECT_EQ(streamed(net, x), steps) << "other bits";
+  }
+}
+
+TEST(Streaming, AgreesWithTheForwardPassOfTraining) {
+  for (const Index batch : {1, 3}) {
+    expect_streaming_agrees<nn::LSTMCell>(batch, 10, 50);
+    expect_streaming_agrees<nn::GRUCell>(batch, 17, 33);
+    expect_streaming_agrees<nn::RNNCell>(batch, 64, 64);
+  }
+}
+
+TEST(Streaming, IsRecordedLikeAnyOp) {
+  nn::LSTM net(3, 4, {.layers = 2});
+  net.to(DType::float64);
+  const Var x = default_generator().normal({5, 2, 3}, 0, 1, DType::float64);
+  const auto gradients = [&](bool stepwise) {
+    Tape tape;
+    if (!stepwise) return grad(sum(net(x).outputs), net.parameters());
+    auto states = net.zero_state(2);
+    std::vector<Var> outputs;
+    for (Index t = 0; t < 5; ++t) outputs.push_back(net.step(x[t], states));
+    return grad(sum(stack(outputs)), net.parameters());
+  };
+  const auto steps = gradients(true);
+  const auto whole = gradients(false);
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    const auto a = steps[i].tensor().to_vector();
+    const auto b = whole[i].tensor().to_vector();
+    for (std::size_t k = 0; k < b.size(); ++k) ASSERT_NEAR(a[k], b[k], 1e-13) << i << " " << k;
+  }
+}
+
+TEST(Streaming, Errors) {
+  const auto error_of = [](auto&& f) -> std::string {
+    try {
+      f();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  nn::LSTM net(3, 4);
+  auto states = net.zero_state(2);
+  EXPECT_EQ(error_of([&] {
+              net.step(Tensor::zeros({1, 2, 3}), states);
+            }),
+            "recurrent: step: x is (1,2,3): it must be (batch, features)");
+  nn::LSTM::States none;
+  EXPECT_EQ(error_of([&] {
+              net.step(Tensor::zeros({2, 3}), none);
+            }),
+            "recurrent: 0 initial states for 1 cells");
+  nn::LSTM both(3, 4, {.bidirectional = true});
+  auto two = both.zero_state(2);
+  EXPECT_EQ(error_of([&] {
+              both.step(Tensor::zeros({2, 3}), two);
+            }),
+            "recurrent: step: the reverse direction needs the whole sequence");
+}
+
+}  // namespace
+}  // namespace xgrad
