@@ -63,6 +63,7 @@ class FunctionOf final : public FunctionOperation {
  public:
   explicit FunctionOf(Op op) : op_(std::move(op)) {}
   const char* name() const override { return Op::name; }
+  bool is_exact() const override { return detail::is_exact<Op>(); }
   void pullback(Pullback& p) const override { op_.pullback(p); }
 
  private:

@@ -20,7 +20,7 @@ enum class StopAt : std::uint8_t { never, nan, nan_or_inf };
 
 struct FlightRecorderOptions {
   StopAt stop_at = StopAt::nan_or_inf;
-  Index sample_every = 16;  ///< statistics are taken on tapes 0, 16, 32, ...; 0: never
+  Index sample_every = 64;  ///< statistics are taken on tapes 0, 64, 128, ...; 0: never
   Index samples = 64;       ///< elements of each sigmoid and tanh that are looked at
   /// An activation is saturated within this fraction of its range from a limit. The default is that
   /// of Karpathy, Johnson and Fei-Fei 2015, section 4.2: a gate below 0.1 or above 0.9; a tanh,

@@ -40,6 +40,8 @@ class Operation {
   /// Bit i: the derivative by input i is exactly 1 wherever the shapes agree.
   virtual std::uint32_t addends() const { return 0; }
   virtual FusedExpression expression() const { return {}; }
+  /// Only moves or selects numbers.
+  virtual bool is_exact() const { return false; }
 };
 
 struct NodeRecord {

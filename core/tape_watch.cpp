@@ -109,6 +109,15 @@ Tensor gather(const Tensor& x, const Shape& shape, const std::vector<Index>& pos
   return result;
 }
 
+/// True if the node's output consists of numbers that were checked when they were recorded.
+bool moves_checked_numbers(const TapeData& tape, std::uint32_t node) {
+  if (!tape.nodes[node].operation->is_exact()) return false;
+  const std::span<const Input> inputs = tape.inputs(node);
+  return std::all_of(inputs.begin(), inputs.end(), [&](const Input& input) {
+    return input.slot != no_slot && tape.slots[input.slot].producer != no_node;
+  });
+}
+
 // The recorders of this thread; the last one watches.
 thread_local std::vector<std::shared_ptr<RecorderData>> recorders;
 
@@ -179,7 +188,7 @@ void TapeWatch::recorded(const TapeData& tape, std::uint32_t node, const Tensor&
   const Operation& operation = *tape.nodes[node].operation;
   nodes_.push_back({scope_, operation.name()});
   if (in_pass_) return;  // a recorded backward pass, where gradients are checked
-  if (stops_at(value)) stop_forward(tape, node, value);
+  if (!moves_checked_numbers(tape, node) && stops_at(value)) stop_forward(tape, node, value);
   if (!sampled_) return;
   const FusedExpression expression = operation.expression();
   if (expression.type) sample(tape.inputs(node), expression, value.shape());
