@@ -15,7 +15,6 @@
 namespace {
 
 struct Options {
-  bool all = false;
   bool quick = false;
   bool list = false;
   std::vector<std::string> cells;
@@ -147,7 +146,6 @@ void measure_all(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app("xgrad beside libtorch, oneDNN and OpenBLAS");
   Options options;
-  app.add_flag("--all", options.all, "all rows, which is the default");
   app.add_flag("--quick", options.quick, "few short runs, to see that everything works");
   app.add_flag("--list", options.list, "say which rows there are");
   app.add_option("--cell", options.cells,
