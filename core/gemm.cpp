@@ -4,6 +4,7 @@
 #include <cblas.h>
 
 #include <xgrad/core/gemm.hpp>
+#include <xgrad/core/outer_gemm.hpp>
 #include <xgrad/core/packed_gemm.hpp>
 #include <xgrad/core/threads.hpp>
 #include <xgrad/core/var.hpp>
@@ -138,8 +139,27 @@ std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parame
   return slot;
 }
 
+std::size_t count(Index n) { return static_cast<std::size_t>(n); }
+
+/// Cuts c into nearly equal ranges of rows or columns, multiples of `grain`, one for each thread, and
+/// calls f(first, last): for products whose elements have the same bits for any cut.
+template <class F>
+void for_each_range(Index along, Index grain, double work, const F& f) {
+  const Index parts = work < 5e5 ? 1 : threads();
+  const Index step = ((along + parts - 1) / parts + grain - 1) / grain * grain;
+  parallel_for(parts, [&](Index part) {
+    const Index first = std::min(along, part * step);
+    const Index last = std::min(along, first + step);
+    if (first < last) f(first, last);
+  });
+}
+
+double work_of(const Matrix& a, Index n) {
+  return static_cast<double>(a.rows) * static_cast<double>(n * a.cols);
+}
+
 template <class T>
-bool product_with_packed(const Tensor& a, const Tensor& b, T* c, Index ldc, bool accumulate,
+bool product_with_packed(const Tensor& a, const Tensor& b, Start<T> start, T* c, Index ldc,
                          Parameter* parameter) {
   if (!parameter || a.shape()[0] == 0 || a.shape()[1] < packed_depth) return false;
   Matrix left;
@@ -149,24 +169,67 @@ bool product_with_packed(const Tensor& a, const Tensor& b, T* c, Index ldc, bool
   const T* x = reinterpret_cast<const T*>(left.data);
   const Index m = left.rows;
   const Index n = b.shape()[1];
-  const double work = static_cast<double>(m) * static_cast<double>(n * left.cols);
-  // Each element's bits are the same for any split.
-  const Index parts = work < 5e5 ? 1 : threads();
   const bool by_rows = m >= 256;
   const Index grain = by_rows ? 8 : static_cast<Index>(packed_panel<T>());
-  const Index along = by_rows ? m : n;
-  const Index step = ((along + parts - 1) / parts + grain - 1) / grain * grain;
-  parallel_for(parts, [&](Index part) {
-    const Index first = std::min(along, part * step);
-    const Index last = std::min(along, first + step);
-    if (first == last) return;
-    const Index row = by_rows ? first : 0;
-    const Index col = by_rows ? 0 : first;
-    packed_gemm(static_cast<std::size_t>(by_rows ? last - first : m), x + row * left.leading,
-                left.leading, *right, c + row * ldc, ldc, accumulate, static_cast<std::size_t>(col),
-                static_cast<std::size_t>(by_rows ? n : last));
+  for_each_range(by_rows ? m : n, grain, work_of(left, n), [&](Index first, Index last) {
+    if (by_rows) {
+      const Start<T> from{start.data ? start.data + first * start.row : nullptr, start.row};
+      packed_gemm(count(last - first), x + first * left.leading, left.leading, *right, from,
+                  c + first * ldc, ldc, 0, count(n));
+    } else {
+      packed_gemm(count(m), x, left.leading, *right, start, c, ldc, count(first), count(last));
+    }
   });
   return true;
+}
+
+template <class T>
+bool product_of_columns(const Matrix& a, const Matrix& b, Start<T> start, T* c, Index ldc) {
+  const Index m = a.rows;
+  const Index n = b.cols;
+  if (!a.transposed || b.transposed || !outer_gemm_pays<T>(count(m), count(n), count(a.cols))) {
+    return false;
+  }
+  const T* x = reinterpret_cast<const T*>(a.data);
+  const T* y = reinterpret_cast<const T*>(b.data);
+  const auto grain = static_cast<Index>(packed_panel<T>());
+  for_each_range(n, grain, work_of(a, n), [&](Index first, Index last) {
+    const Start<T> from{start.data ? start.data + first : nullptr, start.row};
+    outer_gemm(count(m), count(last - first), count(a.cols), x, a.leading, y + first, b.leading,
+               from, c + first, ldc);
+  });
+  return true;
+}
+
+/// c = start + a.b with a row-major c.
+template <class T>
+void multiply(const Tensor& a, const Tensor& b, Start<T> start, T* c, Index ldc,
+              Parameter* b_parameter) {
+  if constexpr (!std::is_same_v<T, std::complex<double>>) {
+    if (product_with_packed(a, b, start, c, ldc, b_parameter)) return;
+  }
+  Tensor kept[2];  // row-major copies, where BLAS cannot take the strides
+  const auto matrix = [](const Tensor& x, Tensor& copy) {
+    Matrix result;
+    if (!as_matrix(x, result)) {
+      copy = contiguous(x);
+      as_matrix(copy, result);
+    }
+    return result;
+  };
+  const Matrix left = matrix(a, kept[0]);
+  const Matrix right = matrix(b, kept[1]);
+  if constexpr (!std::is_same_v<T, std::complex<double>>) {
+    if (left.cols > 0 && product_of_columns(left, right, start, c, ldc)) return;
+  }
+  for (Index i = 0; i < left.rows && start.data != c; ++i) {
+    if (start.data) {
+      std::copy_n(start.data + i * start.row, right.cols, c + i * ldc);
+    } else if (left.cols == 0) {
+      std::fill_n(c + i * ldc, right.cols, T(0));
+    }
+  }
+  if (left.cols > 0) blas_in_parts(left, right, c, ldc, start.data != nullptr);
 }
 
 }  // namespace
@@ -184,25 +247,20 @@ void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate,
   }
   dispatch(c.dtype(), [&]<class T>() {
     T* target = c.mutable_data<T>();
-    if constexpr (!std::is_same_v<T, std::complex<double>>) {
-      if (product_with_packed(a, b, target, out.leading, accumulate, b_parameter)) return;
-    }
-    if (a.shape()[1] == 0) {
-      for (Index i = 0; i < out.rows && !accumulate; ++i) {
-        std::fill_n(target + i * out.leading, out.cols, T(0));
-      }
-      return;
-    }
-    Tensor kept[2];  // row-major copies, where BLAS cannot take the strides
-    const auto matrix = [](const Tensor& x, Tensor& copy) {
-      Matrix result;
-      if (!as_matrix(x, result)) {
-        copy = contiguous(x);
-        as_matrix(copy, result);
-      }
-      return result;
-    };
-    blas_in_parts(matrix(a, kept[0]), matrix(b, kept[1]), target, out.leading, accumulate);
+    const Start<T> start{accumulate ? target : nullptr, out.leading};
+    multiply(a, b, start, target, out.leading, b_parameter);
+  });
+}
+
+void gemm_onto(const Tensor& start, const Tensor& a, const Tensor& b, const Tensor& c,
+               Parameter* b_parameter) {
+  if (c.size() == 0) return;
+  const Index cols = c.shape()[1];
+  dispatch(c.dtype(), [&]<class T>() {
+    const bool adjacent = cols == 1 || start.strides()[1] == 1;
+    const Tensor rows = adjacent ? start : contiguous(start);
+    const Index row = rows.shape()[0] == 1 ? 0 : rows.strides()[0];
+    multiply(a, b, Start<T>{rows.data<T>(), row}, c.mutable_data<T>(), cols, b_parameter);
   });
 }
 

@@ -13,6 +13,7 @@ class FastPullback final : public Pullback {
   FastPullback(FastBackward& pass, std::uint32_t node, const Var& output)
       : Pullback(output, pass.tape().inputs(node)),
         pass_(pass),
+        node_(node),
         parts_may_be_adopted_(pass.owns_gradient(node)) {
     gradient_ = pass.gradient(node);
   }
@@ -26,6 +27,10 @@ class FastPullback final : public Pullback {
     const bool own = temporary && tensor.is_unique();
     if (!own || !pass_.adopt(inputs_[i], tensor)) pass_.accumulate(inputs_[i], tensor);
   }
+  void pass_on(std::size_t i) override {
+    if (!wants(i) || pass_.passes_on(node_, static_cast<std::uint32_t>(i), inputs_[i])) return;
+    pass_.accumulate(inputs_[i], gradient_.tensor());
+  }
   void add_part(std::size_t i, const Var& part) override {
     if (!wants(i)) return;
     if (!parts_may_be_adopted_ || !pass_.adopt(inputs_[i], part.tensor())) {
@@ -38,6 +43,7 @@ class FastPullback final : public Pullback {
 
  private:
   FastBackward& pass_;
+  std::uint32_t node_;
   bool parts_may_be_adopted_;
 };
 

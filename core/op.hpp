@@ -23,6 +23,10 @@ class Pullback {
   /// False if nobody asks for the gradient of input i: no need to compute it.
   virtual bool wants(std::size_t i) const = 0;
 
+  /// Adds `gradient()` itself to the gradient of input i, which has the result's shape: for an
+  /// addend, named in the op's `addends()`. Costs nothing where nobody else reads the input.
+  virtual void pass_on(std::size_t i) { add(i, gradient()); }
+
   /// Adds to the gradient of input i. `gradient` broadcasts to the input's shape, or is summed over
   /// the axes along which the input was broadcast. Does nothing if nobody asks.
   virtual void add(std::size_t i, Var gradient) = 0;
@@ -64,6 +68,13 @@ class FunctionOf final : public FunctionOperation {
   explicit FunctionOf(Op op) : op_(std::move(op)) {}
   const char* name() const override { return Op::name; }
   bool is_exact() const override { return detail::is_exact<Op>(); }
+  std::uint32_t addends() const override {
+    if constexpr (requires { op_.addends(); }) {
+      return op_.addends();
+    } else {
+      return 0;
+    }
+  }
   void pullback(Pullback& p) const override { op_.pullback(p); }
 
  private:

@@ -39,17 +39,23 @@ class PackedMatrix {
 template <class T>
 std::size_t packed_panel();
 
-/// c = a.b, or c += a.b if accumulate, for the columns [col_begin, col_end) of c alone, so that
-/// threads can share one product. a is (m, b.rows()) with its rows lda apart, c is (m, b.cols())
-/// with its rows ldc apart; they do not overlap. Throws Error unless col_begin is a multiple of
-/// packed_panel<T>() and col_end at most b.cols().
-///
-/// Each element is fma(a(i,k-1), b(k-1,j), ... fma(a(i,0), b(0,j), c0)), with c0 its old value or
-/// zero; where the processor has no fma, product and sum are rounded separately. So its bits depend
-/// neither on m nor on the columns asked for, NaN and infinity go where this formula takes them,
-/// and k = 0 gives zeros, or c as it was if accumulate.
+/// The rows that a product is added to, `row` apart; nullptr: zeros. May be the result's own.
 template <class T>
-void packed_gemm(std::size_t m, const T* a, std::ptrdiff_t lda, const PackedMatrix<T>& b, T* c,
-                 std::ptrdiff_t ldc, bool accumulate, std::size_t col_begin, std::size_t col_end);
+struct Start {
+  const T* data = nullptr;
+  std::ptrdiff_t row = 0;  ///< 0: one row for all
+};
+
+/// c = start + a.b for the columns [col_begin, col_end) of c alone, so that threads can share one
+/// product. a is (m, b.rows()) with its rows lda apart, c is (m, b.cols()) with its rows ldc apart;
+/// they do not overlap. Throws Error unless col_begin is a multiple of packed_panel<T>() and
+/// col_end at most b.cols().
+///
+/// The elements are those of `compute` in <xgrad/core/tiled_product.hpp>: the bits depend neither
+/// on m nor on the columns asked for, and k = 0 gives the start.
+template <class T>
+void packed_gemm(std::size_t m, const T* a, std::ptrdiff_t lda, const PackedMatrix<T>& b,
+                 Start<T> start, T* c, std::ptrdiff_t ldc, std::size_t col_begin,
+                 std::size_t col_end);
 
 }  // namespace xgrad::detail

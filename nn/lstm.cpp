@@ -27,7 +27,7 @@ LSTMCell::State LSTMCell::zero_state(Index batch) const {
 Var LSTMCell::project(const Var& x) const { return affine(x, Wx, b); }
 
 LSTMCell::State LSTMCell::step(const Var& z, const State& s) const {
-  const auto [i, f, g, o] = split<4>(z + matmul(s.h, Wh));
+  const auto [i, f, g, o] = split<4>(affine(s.h, Wh, z));
   Var c = sigmoid(f) * s.c + sigmoid(i) * tanh(g);
   Var h = sigmoid(o) * tanh(c);
   return {h, c};

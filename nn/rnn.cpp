@@ -17,7 +17,7 @@ RNNCell::State RNNCell::zero_state(Index batch) const {
 Var RNNCell::project(const Var& x) const { return affine(x, Wx, b); }
 
 RNNCell::State RNNCell::step(const Var& z, const State& s) const {
-  const auto sum = z + matmul(s.h, Wh);
+  const Var sum = affine(s.h, Wh, z);
   return {nonlinearity == Nonlinearity::tanh ? Var(tanh(sum)) : Var(relu(sum))};
 }
 

@@ -52,25 +52,28 @@ struct BatchedProduct {
 struct Affine {
   static constexpr const char* name = "affine";
   Shape shape;
+  bool b_is_row;  ///< else it has y's shape
   detail::Parameter* W_parameter;
 
+  std::uint32_t addends() const { return b_is_row ? 0 : 0b100; }
   Tensor value(const Tensor& x, const Tensor& W, const Tensor& b) const {
-    Tensor y = Tensor::uninitialized(shape, x.dtype());
+    const Tensor y = Tensor::uninitialized(shape, x.dtype());
     const Shape flat{x.shape()[0], W.shape()[1]};
-    const Tensor rows = y.view(y.bytes(), flat, contiguous_strides(flat));
-    detail::dispatch(x.dtype(), [&]<class T>() {
-      const Tensor bias = detail::contiguous(b);
-      T* to = rows.mutable_data<T>();
-      for (Index i = 0; i < flat[0]; ++i) to = std::copy_n(bias.data<T>(), flat[1], to);
-    });
-    detail::gemm(x, W, rows, true, W_parameter);
+    const Tensor start = detail::contiguous(b);
+    const Shape rows{b_is_row ? 1 : flat[0], flat[1]};
+    detail::gemm_onto(start.view(start.bytes(), rows, contiguous_strides(rows)), x, W,
+                      y.view(y.bytes(), flat, contiguous_strides(flat)), W_parameter);
     return y;
   }
   void pullback(Pullback& p) const {
     const Var g = rows_of(p.gradient());
     if (p.wants(0)) p.add_product(0, g, transpose(p.input(1)));
     if (p.wants(1)) p.add_product(1, transpose(p.input(0)), g);
-    p.add(2, g);
+    if (b_is_row) {
+      p.add(2, g);
+    } else {
+      p.pass_on(2);
+    }
   }
 };
 
@@ -100,15 +103,17 @@ Var matmul(const Var& a, const Var& b) {
 }
 
 Var affine(const Var& x, const Var& W, const Var& b) {
-  const bool fits = x.dim() >= 1 && W.dim() == 2 && b.dim() == 1 &&
-                    x.shape().back() == W.shape()[0] && b.shape()[0] == W.shape()[1];
-  if (!fits) {
-    throw Error("affine: x is " + to_string(x.shape()) + ", W is " + to_string(W.shape()) +
-                ", b is " + to_string(b.shape()) + ": they must be (...,I), (I,O) and (O)");
+  if (x.dim() >= 1 && W.dim() == 2 && x.shape().back() == W.shape()[0]) {
+    Shape shape = x.shape();
+    shape.back() = W.shape()[1];
+    const bool b_is_row = b.shape() == Shape{shape.back()};
+    if (b_is_row || b.shape() == shape) {
+      return apply(Affine{shape, b_is_row, W.parameter_or_null()}, rows_of(x), W, b);
+    }
   }
-  Shape shape = x.shape();
-  shape.back() = W.shape()[1];
-  return apply(Affine{shape, W.parameter_or_null()}, rows_of(x), W, b);
+  throw Error("affine: x is " + to_string(x.shape()) + ", W is " + to_string(W.shape()) +
+              ", b is " + to_string(b.shape()) +
+              ": they must be (...,I), (I,O) and (O) or (...,O)");
 }
 
 Var outer(const Var& a, const Var& b) {

@@ -15,9 +15,10 @@ namespace xgrad {
 /// Throws if the inner extents or the batch extents do not fit, or for other numbers of axes.
 Var matmul(const Var& a, const Var& b);
 
-/// y = x.W + b, a linear layer, as one node: x (...,I), W (I,O), b (O) -> (...,O).
-/// dx = dy.W^T, dW = x^T.dy over all rows, db = the sum of dy over all rows.
-/// Throws unless x has an axis of I, W is a matrix and b a vector of O.
+/// y = x.W + b, a linear layer, as one node: x (...,I), W (I,O), b (O) or (...,O) -> (...,O).
+/// dx = dy.W^T, dW = x^T.dy over all rows, db = dy, summed over all rows if b is a vector.
+/// The product is summed onto b, which is cheaper than matmul and a sum, and rounds once less.
+/// Throws unless x has an axis of I, W is a matrix, and b a vector of O or of the result's shape.
 Var affine(const Var& x, const Var& W, const Var& b);
 
 /// y_ij = a_i b_j of two vectors: (M), (N) -> (M,N). Throws if one is not a vector.

@@ -19,6 +19,7 @@ namespace {
 using xgrad::detail::packed_gemm;
 using xgrad::detail::packed_panel;
 using xgrad::detail::PackedMatrix;
+using xgrad::detail::Start;
 
 template <class T>
 std::ptrdiff_t difference(T x) {
@@ -65,9 +66,10 @@ struct Problem {
   /// c after the product of rows [row, row + rows) and columns [col_begin, col_end).
   void multiply(std::vector<T>& result, const PackedMatrix<T>& matrix, std::size_t row,
                 std::size_t rows, std::size_t col_begin, std::size_t col_end) const {
+    T* const from = result.data() + (n == 0 ? 0 : row * ldc);
     packed_gemm(rows, a.data() + (k == 0 ? 0 : row * lda), difference(lda), matrix,
-                result.data() + (n == 0 ? 0 : row * ldc), difference(ldc), accumulate, col_begin,
-                col_end);
+                Start<T>{accumulate ? from : nullptr, difference(ldc)}, from, difference(ldc),
+                col_begin, col_end);
   }
 
   std::vector<T> product() const {
@@ -275,7 +277,7 @@ TYPED_TEST(PackedGemm, PaddingDoesNotLeak) {
     const std::vector<T> a(m * k, std::numeric_limits<T>::infinity()), b(k * n, T(1));
     std::vector<T> c(m * n, T(1));
     packed_gemm<T>(m, a.data(), difference(k), PackedMatrix<T>(b.data(), difference(n), 1, k, n),
-                   c.data(), difference(n), true, 0, n);
+                   Start<T>{c.data(), difference(n)}, c.data(), difference(n), 0, n);
     for (const T x : c) ASSERT_EQ(x, std::numeric_limits<T>::infinity()) << "n=" << n;
   }
 }
@@ -289,20 +291,20 @@ TYPED_TEST(PackedGemm, EmptySizes) {
   EXPECT_TRUE(no_rows.empty());
   EXPECT_EQ(no_rows.rows(), 0U);
   EXPECT_EQ(no_rows.cols(), 3U);
-  packed_gemm<T>(1, nullptr, 0, no_rows, c.data(), 3, true, 0, 3);
+  packed_gemm<T>(1, nullptr, 0, no_rows, Start<T>{c.data(), 3}, c.data(), 3, 0, 3);
   EXPECT_EQ(c, (std::vector<T>{7, 8, 9}));
-  packed_gemm<T>(1, nullptr, 0, no_rows, c.data(), 3, false, 0, 3);
+  packed_gemm<T>(1, nullptr, 0, no_rows, {}, c.data(), 3, 0, 3);
   EXPECT_EQ(c, (std::vector<T>{0, 0, 0}));
 
   const PackedMatrix<T> matrix(b, 3, 1, 2, 3);
   EXPECT_FALSE(matrix.empty());
-  packed_gemm<T>(0, nullptr, 2, matrix, nullptr, 3, false, 0, 3);
-  packed_gemm<T>(1, b, 2, matrix, c.data(), 3, false, 0, 0);
+  packed_gemm<T>(0, nullptr, 2, matrix, {}, nullptr, 3, 0, 3);
+  packed_gemm<T>(1, b, 2, matrix, {}, c.data(), 3, 0, 0);
   EXPECT_EQ(c, (std::vector<T>{0, 0, 0}));
 
   const PackedMatrix<T> no_cols(b, 0, 1, 2, 0);
   EXPECT_TRUE(no_cols.empty());
-  packed_gemm<T>(3, b, 2, no_cols, nullptr, 0, false, 0, 0);
+  packed_gemm<T>(3, b, 2, no_cols, {}, nullptr, 0, 0, 0);
 
   const PackedMatrix<T> nothing;
   EXPECT_TRUE(nothing.empty());
@@ -337,7 +339,7 @@ TYPED_TEST(PackedGemm, KeepsItsNumbers) {
   }
   const T a[] = {1, 10};
   T c[2] = {};
-  packed_gemm<T>(1, a, 2, copy, c, 2, false, 0, 2);
+  packed_gemm<T>(1, a, 2, copy, {}, c, 2, 0, 2);
   EXPECT_EQ(c[0], T(31));
   EXPECT_EQ(c[1], T(42));
 }
@@ -349,7 +351,7 @@ TYPED_TEST(PackedGemm, RefusesColumnsThatAreNotThere) {
   const PackedMatrix<T> matrix(b.data(), 50, 1, 1, 50);
   const auto message = [&](std::size_t begin, std::size_t end) -> std::string {
     try {
-      packed_gemm<T>(1, a.data(), 1, matrix, c.data(), 50, false, begin, end);
+      packed_gemm<T>(1, a.data(), 1, matrix, {}, c.data(), 50, begin, end);
     } catch (const xgrad::Error& error) {
       return error.what();
     }

@@ -1,0 +1,57 @@
+#include <algorithm>
+
+#include <xgrad/core/outer_gemm.hpp>
+#include <xgrad/core/tiled_product.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+// So many rows of a and b at a time, of which a strip as wide as a tile stays in the cache.
+#ifdef __AVX512F__
+constexpr std::size_t block_rows = 384;
+#else
+constexpr std::size_t block_rows = 128;
+#endif
+
+}  // namespace
+
+template <class T>
+bool outer_gemm_pays(std::size_t m, std::size_t n, [[maybe_unused]] std::size_t k) {
+  if (m < 8) return false;
+#ifdef __AVX512F__
+  return n >= tile_lanes<T>();
+#else  // more narrow tiles come by, so that copies of them pay
+  return m < 64 && n >= tile_lanes<T>() && n * sizeof(T) < 1024;
+#endif
+}
+
+template <class T>
+void outer_gemm(std::size_t m, std::size_t n, std::size_t k, const T* a, std::ptrdiff_t lda,
+                const T* b, std::ptrdiff_t ldb, Start<T> start, T* c, std::ptrdiff_t ldc) {
+  for (std::size_t row = 0; row == 0 || row < k; row += block_rows) {
+    const auto step = static_cast<std::ptrdiff_t>(row);
+    compute(TiledProduct<T>{.m = m,
+                            .n = n,
+                            .k = std::min(block_rows, k - row),
+                            .a = a + step * lda,
+                            .a_row = 1,
+                            .a_step = lda,
+                            .b = b + step * ldb,
+                            .b_vector = static_cast<std::ptrdiff_t>(tile_lanes<T>()),
+                            .b_step = ldb,
+                            .b_is_padded = false,
+                            .start = row == 0 ? start.data : c,
+                            .start_row = row == 0 ? start.row : ldc,
+                            .c = c,
+                            .c_row = ldc});
+  }
+}
+
+template bool outer_gemm_pays<float>(std::size_t, std::size_t, std::size_t);
+template bool outer_gemm_pays<double>(std::size_t, std::size_t, std::size_t);
+template void outer_gemm(std::size_t, std::size_t, std::size_t, const float*, std::ptrdiff_t,
+                         const float*, std::ptrdiff_t, Start<float>, float*, std::ptrdiff_t);
+template void outer_gemm(std::size_t, std::size_t, std::size_t, const double*, std::ptrdiff_t,
+                         const double*, std::ptrdiff_t, Start<double>, double*, std::ptrdiff_t);
+
+}  // namespace xgrad::detail
