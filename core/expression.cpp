@@ -58,7 +58,7 @@ class ExpressionOperation final : public Operation {
       if ((type_.addends >> i & 1) && pass.passes_on(node, i, input)) continue;
       bool alone = true;
       for (std::uint32_t k = 0; k < inputs.size(); ++k) {
-        alone = alone && (k == i || inputs[k].slot != input.slot);
+        alone = alone && (k == i || !pass.overlap(inputs[k], input));
       }
       targets[i] = pass.target(input, !alone || repeats(input.var.shape(), gradient.shape()));
       targets[i].exclusive = alone;

@@ -131,6 +131,12 @@ void FastBackward::finish(std::uint32_t slot) {
   storage_[slot].complete();
 }
 
+bool FastBackward::overlap(const Input& a, const Input& b) const {
+  if (a.slot != b.slot || a.slot == no_slot) return false;
+  const Slot& slot = tape_.slots[a.slot];
+  return slot.region(a.var.tensor()).overlaps(slot.region(b.var.tensor()));
+}
+
 LeafTarget FastBackward::target(const Input& input, bool shared) {
   if (!wants(input)) return {};
   ensure_memory(input.slot);

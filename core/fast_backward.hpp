@@ -47,6 +47,8 @@ class FastBackward {
   const Tensor& gradient(std::uint32_t node) const {
     return storage_[tape_.nodes[node].slot].memory();
   }
+  /// True if the gradients of two inputs may have an element in common.
+  bool overlap(const Input& a, const Input& b) const;
   /// Memory for the gradient of an input, to be assigned or added to. `shared`: other inputs of the
   /// node, or several elements of its result, add to the same memory.
   LeafTarget target(const Input& input, bool shared);

@@ -12,8 +12,6 @@
 namespace xgrad::detail {
 namespace {
 
-constexpr Index packed_depth = 16;  // a shorter inner axis goes to BLAS, which is then ahead
-
 /// A matrix as BLAS takes it: adjacent along one axis.
 struct Matrix {
   const std::byte* data;
@@ -161,7 +159,7 @@ double work_of(const Matrix& a, Index n) {
 template <class T>
 bool product_with_packed(const Tensor& a, const Tensor& b, Start<T> start, T* c, Index ldc,
                          Parameter* parameter) {
-  if (!parameter || a.shape()[0] == 0 || a.shape()[1] < packed_depth) return false;
+  if (!parameter || a.shape()[0] == 0) return false;
   Matrix left;
   if (!as_matrix(a, left) || left.transposed) return false;
   const auto right = packed<T>(b, *parameter);

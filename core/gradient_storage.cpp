@@ -5,6 +5,12 @@
 
 namespace xgrad::detail {
 
+bool Region::overlaps(const Region& other) const {
+  if (last <= other.first || other.last <= first) return false;
+  return !is_columns() || !other.is_columns() ||
+         (first_column < other.last_column && other.first_column < last_column);
+}
+
 bool GradientStorage::untouched(const Region& region) const {
   if (state_ == State::untouched) return true;
   return state_ == State::partial && held(region.first, region.last) == 0;

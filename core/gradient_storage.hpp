@@ -16,6 +16,8 @@ struct Region {
   Index last_column = 0;
 
   bool is_columns() const { return first_column < last_column; }
+  /// False if no element is in both.
+  bool overlaps(const Region& other) const;
 };
 
 /// The gradient of one slot while a backward pass runs.

@@ -113,26 +113,24 @@ constexpr std::array<KernelRow<T>, max_rows> kernel_table(std::index_sequence<R.
 template <class T>
 constexpr auto kernels = kernel_table<T>(std::make_index_sequence<max_rows>());
 
+/// A row of n numbers in `vectors` vectors, with zeros behind it.
 template <class T>
-void copy_rows(std::size_t rows, std::size_t cols, const T* from, std::ptrdiff_t from_row, T* to,
-               std::ptrdiff_t to_row) {
-  for (std::size_t r = 0; r < rows; ++r) {
-    std::copy_n(from + offset(r, from_row), cols, to + offset(r, to_row));
+void load_row(const T* from, std::size_t n, std::size_t vectors, T* to) {
+  const std::size_t whole = (vectors - 1) * lanes<T>;
+  for (std::size_t i = 0; i < whole; i += lanes<T>) {
+    Batch<T>::load_unaligned(from + i).store_unaligned(to + i);
   }
+  simd_load(from + whole, static_cast<Index>(n - whole)).store_unaligned(to + whole);
 }
 
-/// The rows of b, `vectors` whole vectors each, with zeros behind column n.
+/// The first n numbers of such a row.
 template <class T>
-void pad(const TiledProduct<T>& p, std::size_t vectors, T* to) {
-  const std::size_t whole = vectors - 1;
-  const auto rest = static_cast<Index>(p.n - whole * lanes<T>);
-  const T* from = p.b;
-  for (std::size_t step = 0; step < p.k; ++step, from += p.b_step, to += vectors * lanes<T>) {
-    for (std::size_t v = 0; v < whole; ++v) {
-      Batch<T>::load_unaligned(from + offset(v, p.b_vector)).store_unaligned(to + v * lanes<T>);
-    }
-    simd_load(from + offset(whole, p.b_vector), rest).store_unaligned(to + whole * lanes<T>);
+void store_row(const T* from, std::size_t n, std::size_t vectors, T* to) {
+  const std::size_t whole = (vectors - 1) * lanes<T>;
+  for (std::size_t i = 0; i < whole; i += lanes<T>) {
+    Batch<T>::load_unaligned(from + i).store_unaligned(to + i);
   }
+  simd_store<T>(to + whole, static_cast<Index>(n - whole), Batch<T>::load_unaligned(from + whole));
 }
 
 /// The tiles of one column of tiles.
@@ -151,13 +149,14 @@ void compute_column(const TiledProduct<T>& p, std::size_t vectors) {
     }
     // c ends within the last vector: the rest of it exists in a copy only
     T copy[max_tile * lanes<T>];
-    if (start) {
-      std::fill_n(copy, rows * tile_cols, T(0));
-      copy_rows(rows, p.n, start, p.start_row, copy, copy_row);
-      start = copy;
+    std::fill_n(copy, rows * tile_cols, T(0));
+    for (std::size_t r = 0; r < rows && start; ++r) {
+      load_row(start + offset(r, p.start_row), p.n, vectors, copy + offset(r, copy_row));
     }
-    kernel(p.k, a, p.a_row, p.a_step, p.b, p.b_vector, p.b_step, start, copy_row, copy, copy_row);
-    copy_rows(rows, p.n, copy, copy_row, c, p.c_row);
+    kernel(p.k, a, p.a_row, p.a_step, p.b, p.b_vector, p.b_step, copy, copy_row, copy, copy_row);
+    for (std::size_t r = 0; r < rows; ++r) {
+      store_row(copy + offset(r, copy_row), p.n, vectors, c + offset(r, p.c_row));
+    }
   });
 }
 
@@ -185,10 +184,12 @@ void compute(const TiledProduct<T>& product) {
     }
     const auto padded = Buffer::allocate(product.k * vectors * lanes<T> * sizeof(T));
     T* const to = reinterpret_cast<T*>(padded->data());
-    pad(column, vectors, to);
+    const std::ptrdiff_t row = offset(vectors * lanes<T>, 1);
+    for (std::size_t step = 0; step < column.k; ++step) {
+      load_row(column.b + offset(step, column.b_step), column.n, vectors, to + offset(step, row));
+    }
     column.b = to;
-    column.b_vector = offset(lanes<T>, 1);
-    column.b_step = offset(vectors, column.b_vector);
+    column.b_step = row;
     compute_column(column, vectors);
   });
 }
