@@ -64,11 +64,11 @@ double seconds_of(Contender& contender, int runs) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Gives this contender its threads, and others' threads the time to fall asleep: for some
-/// milliseconds they wait for more work.
+/// Gives this contender its threads, and others' threads the time to fall asleep: OpenBLAS's were
+/// seen to wait for more work for 130 ms.
 void prepare(const Runner& runner, int threads) {
   runner.candidate.use_threads(threads);
-  if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(200));
 }
 
 /// Enough runs for a slice; those tried here warm up.
