@@ -143,7 +143,7 @@ std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 /// calls f(first, last): for products whose elements have the same bits for any cut.
 template <class F>
 void for_each_range(Index along, Index grain, double work, const F& f) {
-  const Index parts = work < 5e5 ? 1 : threads();
+  const Index parts = work < 1.5e5 ? 1 : threads();
   const Index step = ((along + parts - 1) / parts + grain - 1) / grain * grain;
   parallel_for(parts, [&](Index part) {
     const Index first = std::min(along, part * step);
