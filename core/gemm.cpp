@@ -139,8 +139,8 @@ std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parame
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
-/// Cuts c into nearly equal ranges of rows or columns, multiples of `grain`, one for each thread, and
-/// calls f(first, last): for products whose elements have the same bits for any cut.
+/// Cuts c into nearly equal ranges of rows or columns, multiples of `grain`, one for each thread,
+/// and calls f(first, last): for products whose elements have the same bits for any cut.
 template <class F>
 void for_each_range(Index along, Index grain, double work, const F& f) {
   const Index parts = work < 1.5e5 ? 1 : threads();
@@ -206,6 +206,18 @@ void multiply(const Tensor& a, const Tensor& b, Start<T> start, T* c, Index ldc,
   if constexpr (!std::is_same_v<T, std::complex<double>>) {
     if (product_with_packed(a, b, start, c, ldc, b_parameter)) return;
   }
+  const Index m = a.shape()[0];
+  const Index n = b.shape()[1];
+  const auto copy_start = [&] {
+    for (Index i = 0; i < m && start.data != c; ++i) {
+      std::copy_n(start.data + i * start.row, n, c + i * ldc);
+    }
+  };
+  if (a.shape()[1] == 0) {
+    if (start.data) return copy_start();
+    for (Index i = 0; i < m; ++i) std::fill_n(c + i * ldc, n, T(0));
+    return;
+  }
   Tensor kept[2];  // row-major copies, where BLAS cannot take the strides
   const auto matrix = [](const Tensor& x, Tensor& copy) {
     Matrix result;
@@ -218,16 +230,10 @@ void multiply(const Tensor& a, const Tensor& b, Start<T> start, T* c, Index ldc,
   const Matrix left = matrix(a, kept[0]);
   const Matrix right = matrix(b, kept[1]);
   if constexpr (!std::is_same_v<T, std::complex<double>>) {
-    if (left.cols > 0 && product_of_columns(left, right, start, c, ldc)) return;
+    if (product_of_columns(left, right, start, c, ldc)) return;
   }
-  for (Index i = 0; i < left.rows && start.data != c; ++i) {
-    if (start.data) {
-      std::copy_n(start.data + i * start.row, right.cols, c + i * ldc);
-    } else if (left.cols == 0) {
-      std::fill_n(c + i * ldc, right.cols, T(0));
-    }
-  }
-  if (left.cols > 0) blas_in_parts(left, right, c, ldc, start.data != nullptr);
+  if (start.data) copy_start();
+  blas_in_parts(left, right, c, ldc, start.data != nullptr);
 }
 
 }  // namespace

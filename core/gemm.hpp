@@ -10,10 +10,10 @@ struct Parameter;
 /// any strides, c must be row-major or the transpose of a row-major matrix (its rows may have
 /// gaps).
 ///
-/// A product with a parameter (or its transpose) goes to packed_gemm, with the packed parameter kept
-/// per version: a recurrent step uses the same weights at every time step. The gradient of weights,
-/// a transposed times b, goes to outer_gemm where that pays. The choice depends on the shapes alone,
-/// so that a product has the same bits whenever it is computed.
+/// A product with a parameter (or its transpose) goes to packed_gemm, with the packed parameter
+/// kept per version: a recurrent step uses the same weights at every time step. The gradient of
+/// weights, a transposed times b, goes to outer_gemm where that pays. The choice depends on the
+/// shapes alone, so that a product has the same bits whenever it is computed.
 void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate,
           Parameter* b_parameter = nullptr);
 

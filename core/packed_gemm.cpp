@@ -53,22 +53,21 @@ void packed_gemm(std::size_t m, const T* a, std::ptrdiff_t lda, const PackedMatr
   if (col_begin >= col_end) return;
   const std::size_t k = b.rows();
   for (std::size_t row = 0; row < m; row += block_rows) {
-    compute(TiledProduct<T>{.m = std::min(block_rows, m - row),
-                            .n = col_end - col_begin,
-                            .k = k,
-                            .a = a + offset(row, lda),
-                            .a_row = lda,
-                            .a_step = 1,
-                            .b = b.data() + col_begin * k,
-                            .b_vector = offset(k * panel, 1),
-                            .b_step = offset(panel, 1),
-                            .b_is_padded = true,
-                            .start = start.data ? start.data + offset(row, start.row) +
-                                                      offset(col_begin, 1)
-                                                : nullptr,
-                            .start_row = start.row,
-                            .c = c + offset(row, ldc) + col_begin,
-                            .c_row = ldc});
+    compute(TiledProduct<T>{
+        .m = std::min(block_rows, m - row),
+        .n = col_end - col_begin,
+        .k = k,
+        .a = a + offset(row, lda),
+        .a_row = lda,
+        .a_step = 1,
+        .b = b.data() + col_begin * k,
+        .b_vector = offset(k * panel, 1),
+        .b_step = offset(panel, 1),
+        .b_is_padded = true,
+        .start = start.data ? start.data + offset(row, start.row) + offset(col_begin, 1) : nullptr,
+        .start_row = start.row,
+        .c = c + offset(row, ldc) + col_begin,
+        .c_row = ldc});
   }
 }
 

@@ -13,9 +13,10 @@ struct TiledProduct {
   std::ptrdiff_t a_row, a_step;  ///< distance of the rows of a, and of the numbers in one
   const T* b;
   std::ptrdiff_t b_vector, b_step;  ///< distance of the vectors in a row of b, and of the rows
-  bool b_is_padded;  ///< the last vector of a row is whole, whatever n is; else vectors are adjacent
-  const T* start;                   ///< may be c; nullptr: zeros
-  std::ptrdiff_t start_row;         ///< 0: one row for all
+  bool
+      b_is_padded;  ///< the last vector of a row is whole, whatever n is; else vectors are adjacent
+  const T* start;   ///< may be c; nullptr: zeros
+  std::ptrdiff_t start_row;  ///< 0: one row for all
   T* c;
   std::ptrdiff_t c_row;
 };

@@ -79,7 +79,9 @@ class Program {
           break;
         case 5: {  // plain addends: gradient homes and inheritance
           const Var z = of_shape({3, 4});
-          y = z + matmul(of_shape({3, 4}), of_shape({4, 4}));
+          const Var a = of_shape({3, 4});
+          const Var b = of_shape({4, 4});
+          y = below(2) == 0 ? affine(a, b, z) : z + matmul(a, b);
           break;
         }
         case 6:
@@ -108,7 +110,9 @@ class Program {
           const Var zs = reshape(z, {5, 3, 12});
           Var h = of_shape({3, 4});
           for (Index t = 0; t < 5; ++t) {
-            const auto [i, f, g] = split<3>(zs[t] + matmul(h, parameters[3]));
+            const Var sum =
+                below(2) == 0 ? affine(h, parameters[3], zs[t]) : zs[t] + matmul(h, parameters[3]);
+            const auto [i, f, g] = split<3>(sum);
             h = sigmoid(i) * h + sigmoid(f) * tanh(g);
             pool.push_back(h);
           }

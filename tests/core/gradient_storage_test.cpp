@@ -20,6 +20,21 @@ struct Fixture : ::testing::Test {
 };
 using GradientStorageTest = Fixture;
 
+TEST(RegionTest, OverlapsUnlessSlicesOrColumnsAreApart) {
+  const auto columns = [](Index first, Index last) {
+    return Region{first, 0, 3, false, false, first, last};
+  };
+  EXPECT_FALSE(slices(0, 1).overlaps(slices(1, 3)));
+  EXPECT_FALSE(slices(1, 3).overlaps(slices(0, 1)));
+  EXPECT_TRUE(slices(0, 2).overlaps(slices(1, 3)));
+  EXPECT_TRUE(slices(0, 1, false).overlaps(slices(0, 1, false)));
+  EXPECT_FALSE(columns(0, 1).overlaps(columns(1, 2)));
+  EXPECT_FALSE(columns(1, 2).overlaps(columns(0, 1)));
+  EXPECT_TRUE(columns(0, 2).overlaps(columns(1, 2)));
+  EXPECT_TRUE(columns(0, 1).overlaps(slices(0, 3)));
+  EXPECT_TRUE(slices(2, 3).overlaps(columns(0, 1)));
+}
+
 TEST_F(GradientStorageTest, FirstTouchAssignsLaterOnesAdd) {
   EXPECT_FALSE(storage.touched());
   EXPECT_EQ(storage.touch(slices(0, 3)), Access::assign);

@@ -41,6 +41,8 @@ TEST(Matmul, HigherDerivatives) {
   check_derivatives([&](Vars x) { return cube(matmul(x[0], x[1])); }, {batch, b});
   check_derivatives([&](Vars x) { return cube(matmul(x[0], x[1])); }, {batch, batch_b});
   check_derivatives([&](Vars x) { return cube(affine(x[0], x[1], x[2])); }, {batch, b, bias});
+  check_derivatives([&](Vars x) { return cube(affine(x[0], x[1], x[2])); },
+                    {batch, b, numbers({2, 2, 2}, 8)});
   check_derivatives([&](Vars x) { return cube(outer(x[0], x[1])); }, {bias, numbers({3}, 6)});
   check_derivatives([&](Vars x) { return matmul(x[0], transpose(x[0])); }, {a});
   check_derivatives([&](Vars x) { return matmul(x[0], matmul(x[0], x[0])); }, {numbers({3, 3}, 7)});
@@ -139,6 +141,39 @@ TEST(Matmul, SeveralProductsOfOneParameter) {
       {x, W, b});
 }
 
+// Whose gradient is the result's: passed on where nobody else reads the addend, else added.
+TEST(Matmul, AffineOfAMatrixToAdd) {
+  const Tensor z = numbers({3, 2, 4}, 1);
+  const Tensor W = numbers({4, 4}, 2);
+  const auto unroll = [](const Var& first, const Var& weight, const Var& zs) {
+    Var state = first;
+    for (Index t = 0; t < 3; ++t) state = affine(state, weight, zs[t]);
+    return state;
+  };
+  const Tensor h = numbers({2, 4}, 3);
+  expect_same_gradients([&](Vars v) { return unroll(v[0], v[1], v[2]); }, {h, W, z});
+  expect_same_gradients([&](Vars v) { return unroll(v[0], v[1], v[2] * v[2]); }, {h, W, z});
+  expect_same_gradients([&](Vars v) { return unroll(v[0], v[1], v[2] * v[2]) * v[2][1]; },
+                        {h, W, z});
+  expect_same_gradients([](Vars v) { return affine(v[0], v[1], v[0]) * affine(v[0], v[1], v[0]); },
+                        {h, W});
+  expect_same_gradients(
+      [](Vars v) {
+        const Var x = v[0] + v[0];
+        return affine(x, v[1], transpose(transpose(x))) + affine(x, v[1], affine(x, v[1], x));
+      },
+      {h, W});
+  const Var step = Var(z)[1];
+  expect_close(affine(h, W, step).tensor().to_vector(),
+               Var(matmul(h, W) + step).tensor().to_vector(), 1e-13, 1);
+  // Not row-major, one row, and shapes that only broadcast.
+  const Var turned = transpose(Var(numbers({4, 2}, 4)));
+  expect_close(affine(h, W, turned).tensor().to_vector(),
+               Var(matmul(h, W) + turned).tensor().to_vector(), 1e-13, 1);
+  EXPECT_EQ(affine(numbers({1, 4}, 5), W, numbers({1, 4}, 6)).shape(), (Shape{1, 4}));
+  EXPECT_THROW(affine(h, W, numbers({1, 4}, 6)), Error);
+}
+
 TEST(Matmul, SameVarTwice) {
   expect_same_gradients([](Vars v) { return matmul(v[0], v[0]); }, {numbers({3, 3}, 1)});
   expect_same_gradients([](Vars v) { return outer(v[0], v[0]); }, {numbers({3}, 1)});
@@ -209,11 +244,13 @@ TEST(Matmul, Errors) {
   EXPECT_EQ(error_of([&] {
               affine(array({2, 3}), array({4, 5}), array({5}));
             }),
-            "affine: x is (2,3), W is (4,5), b is (5): they must be (...,I), (I,O) and (O)");
+            "affine: x is (2,3), W is (4,5), b is (5): they must be (...,I), (I,O) and (O) "
+            "or (...,O)");
   EXPECT_EQ(error_of([&] {
               affine(array({2, 4}), array({4, 5}), array({1}));
             }),
-            "affine: x is (2,4), W is (4,5), b is (1): they must be (...,I), (I,O) and (O)");
+            "affine: x is (2,4), W is (4,5), b is (1): they must be (...,I), (I,O) and (O) "
+            "or (...,O)");
   EXPECT_EQ(error_of([&] {
               outer(array({2, 4}), array({4}));
             }),

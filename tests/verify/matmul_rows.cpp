@@ -82,6 +82,9 @@ GradcheckRows matmul_rows() {
                     "",
                     x.size() == 3});
   }
+  rows.push_back({"affine", "a matrix to add", linear, {{{2, 3}}, {{3, 4}}, {{2, 4}}}, "", true});
+  rows.push_back(
+      {"affine", "steps of a sequence to add", linear, {{{2, 3, 4}}, {{4, 5}}, {{2, 3, 5}}}});
   rows.push_back({"affine", "no rows", linear, {empty({0, 3}), empty({3, 2}), empty({2})}});
   rows.push_back({"affine",
                   "one parameter as all three",
