@@ -185,7 +185,7 @@ template <class T>
 bool product_of_columns(const Matrix& a, const Matrix& b, Start<T> start, T* c, Index ldc) {
   const Index m = a.rows;
   const Index n = b.cols;
-  if (!a.transposed || b.transposed || !outer_gemm_pays<T>(count(m), count(n), count(a.cols))) {
+  if (!a.transposed || b.transposed || !outer_gemm_pays<T>(count(m), count(n))) {
     return false;
   }
   const T* x = reinterpret_cast<const T*>(a.data);

@@ -16,7 +16,7 @@ constexpr std::size_t block_rows = 128;
 }  // namespace
 
 template <class T>
-bool outer_gemm_pays(std::size_t m, std::size_t n, [[maybe_unused]] std::size_t k) {
+bool outer_gemm_pays(std::size_t m, std::size_t n) {
   if (m < 8) return false;
 #ifdef __AVX512F__
   return n >= tile_lanes<T>();
@@ -47,8 +47,8 @@ void outer_gemm(std::size_t m, std::size_t n, std::size_t k, const T* a, std::pt
   }
 }
 
-template bool outer_gemm_pays<float>(std::size_t, std::size_t, std::size_t);
-template bool outer_gemm_pays<double>(std::size_t, std::size_t, std::size_t);
+template bool outer_gemm_pays<float>(std::size_t, std::size_t);
+template bool outer_gemm_pays<double>(std::size_t, std::size_t);
 template void outer_gemm(std::size_t, std::size_t, std::size_t, const float*, std::ptrdiff_t,
                          const float*, std::ptrdiff_t, Start<float>, float*, std::ptrdiff_t);
 template void outer_gemm(std::size_t, std::size_t, std::size_t, const double*, std::ptrdiff_t,
