@@ -14,6 +14,11 @@
 
 namespace xgrad::nn {
 
+Loss::Loss(Var (*loss)(const Var&, const Var&, Reduction))
+    : loss_([=](const Var& prediction, const Var& target) {
+        return loss(prediction, target, Reduction::mean);
+      }) {}
+
 Loss::Loss(Var (*loss)(const Var&, const Indices&, CrossEntropyOptions))
     : loss_([=](const Var& prediction, const Var& target) {
         return loss(prediction, detail::to_indices("cross_entropy", target.tensor()), {});

@@ -20,10 +20,7 @@ namespace xgrad::nn {
 class Loss {
  public:
   /// `mse`, `mae` or `binary_cross_entropy_with_logits`.
-  Loss(Var (*loss)(const Var&, const Var&, Reduction))
-      : loss_([=](const Var& prediction, const Var& target) {
-          return loss(prediction, target, Reduction::mean);
-        }) {}
+  Loss(Var (*loss)(const Var&, const Var&, Reduction));
   /// `cross_entropy`; the targets are class numbers, without the axis of the classes.
   Loss(Var (*loss)(const Var&, const Indices&, CrossEntropyOptions));
   /// Any function of prediction and target whose result is a scalar.

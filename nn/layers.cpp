@@ -38,6 +38,15 @@ Var activate(const Var& x, Activation activation) {
 
 namespace layers {
 
+LSTM::LSTM(Index units, const SequenceOptions& options, const LSTMCellOptions& cell)
+    : Recurrent("lstm", units, options, cell) {}
+
+GRU::GRU(Index units, const SequenceOptions& options, const GRUCellOptions& cell)
+    : Recurrent("gru", units, options, cell) {}
+
+RNN::RNN(Index units, const SequenceOptions& options, const RNNCellOptions& cell)
+    : Recurrent("rnn", units, options, cell) {}
+
 Dense::Dense(Index units, Activation activation)
     : Layer("dense", [=](const Shape& sample) {
         const Linear linear(features(sample), units);

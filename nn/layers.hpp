@@ -114,16 +114,13 @@ struct Recurrent : Layer {
 };
 
 struct LSTM : Recurrent<LSTMCell> {
-  explicit LSTM(Index units, const SequenceOptions& options = {}, const LSTMCellOptions& cell = {})
-      : Recurrent("lstm", units, options, cell) {}
+  explicit LSTM(Index units, const SequenceOptions& options = {}, const LSTMCellOptions& cell = {});
 };
 struct GRU : Recurrent<GRUCell> {
-  explicit GRU(Index units, const SequenceOptions& options = {}, const GRUCellOptions& cell = {})
-      : Recurrent("gru", units, options, cell) {}
+  explicit GRU(Index units, const SequenceOptions& options = {}, const GRUCellOptions& cell = {});
 };
 struct RNN : Recurrent<RNNCell> {
-  explicit RNN(Index units, const SequenceOptions& options = {}, const RNNCellOptions& cell = {})
-      : Recurrent("rnn", units, options, cell) {}
+  explicit RNN(Index units, const SequenceOptions& options = {}, const RNNCellOptions& cell = {});
 };
 
 /// activation(x.W + b) over the last axis: (B,...,I) -> (B,...,units).

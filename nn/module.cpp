@@ -17,6 +17,12 @@ Module::Module(const Module& other) : parameters_(other.parameters_), modes_(oth
   }
 }
 
+// Here, so that modules of the user's own cost less to compile.
+Module::Module(Module&&) noexcept = default;
+Module& Module::operator=(const Module&) = default;
+Module& Module::operator=(Module&&) noexcept = default;
+Module::~Module() = default;
+
 std::vector<Var> Module::parameters() const {
   std::vector<Var> vars;
   for (const NamedParameter& parameter : parameters_) vars.push_back(parameter.var);

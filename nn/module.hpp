@@ -29,10 +29,10 @@ class Module {
  public:
   Module();
   Module(const Module& other);
-  Module(Module&&) noexcept = default;
-  Module& operator=(const Module&) = default;
-  Module& operator=(Module&&) noexcept = default;
-  virtual ~Module() = default;
+  Module(Module&&) noexcept;
+  Module& operator=(const Module&);
+  Module& operator=(Module&&) noexcept;
+  virtual ~Module();
 
   /// All parameters, the children's under "child.name", in the order of declaration. One that is
   /// shared (tied weights) appears once, under its first name.

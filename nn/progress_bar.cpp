@@ -1,6 +1,9 @@
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <optional>
+#include <string>
 
 #include <unistd.h>
 

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <chrono>
+#include <iosfwd>
 #include <memory>
-#include <ostream>
 
 #include <xgrad/nn/fit.hpp>
 

@@ -2,7 +2,6 @@
 
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include <xgrad/core/scope.hpp>
@@ -58,7 +57,9 @@ class Recurrent : public Module {
         cells_(std::move(cells)),
         dropout_(child("dropout", Dropout(options.dropout))) {
     detail::check_cell_count(cells_.size(), options.layers, options.bidirectional);
-    for (std::size_t i = 0; i < cells_.size(); ++i) adopt(cell_name(i), cells_[i]);
+    for (std::size_t i = 0; i < cells_.size(); ++i) {
+      adopt(detail::cell_name(i, options.bidirectional), cells_[i]);
+    }
   }
 
   /// x is (steps, batch, features). `initial` is zero if empty. `lengths` says how many steps of
@@ -69,7 +70,7 @@ class Recurrent : public Module {
                     std::span<const Index> lengths = {}) const {
     const Ragged ragged("recurrent", x, lengths);
     const Index batch = x.shape()[1];
-    if (!initial.empty()) check_state_count(initial);
+    if (!initial.empty()) detail::check_state_count(initial.size(), cells_.size());
     Result result;
     result.outputs = ragged.mask(x);
     const std::size_t directions = options_.bidirectional ? 2 : 1;
@@ -108,7 +109,7 @@ class Recurrent : public Module {
       throw Error("recurrent: step: x is " + to_string(x.shape()) +
                   ": it must be (batch, features)");
     }
-    check_state_count(states);
+    detail::check_state_count(states.size(), cells_.size());
     Var output = x;
     for (std::size_t i = 0; i < cells_.size(); ++i) {
       if (i > 0) output = dropout_(output);
@@ -149,17 +150,6 @@ class Recurrent : public Module {
       }
     }
     return cells;
-  }
-
-  void check_state_count(const States& states) const {
-    if (states.size() == cells_.size()) return;
-    throw Error("recurrent: " + std::to_string(states.size()) + " initial states for " +
-                std::to_string(cells_.size()) + " cells");
-  }
-
-  std::string cell_name(std::size_t i) const {
-    const std::size_t directions = options_.bidirectional ? 2 : 1;
-    return "layer" + std::to_string(i / directions) + (i % directions == 1 ? "_reverse" : "");
   }
 
   /// Leaves the last state in `s`, returns all outputs.

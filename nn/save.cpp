@@ -4,9 +4,9 @@
 
 namespace xgrad::nn {
 
-void save(const std::filesystem::path& path, const Module& module) {
+void save(const std::string& path, const Module& module) {
   if (module.named_parameters().empty()) {
-    throw Error("save: " + path.string() +
+    throw Error("save: " + path +
                 ": the module has no parameters (a Sequential has them once it is built)");
   }
   SafetensorsFile file;
@@ -14,7 +14,7 @@ void save(const std::filesystem::path& path, const Module& module) {
   write_safetensors(path, file);
 }
 
-void load(const std::filesystem::path& path, Module& module) {
+void load(const std::string& path, Module& module) {
   SafetensorsFile file = read_safetensors(path);
   std::string missing, extra, misshapen;
   std::vector<std::pair<Var, Tensor>> values;
@@ -43,7 +43,7 @@ void load(const std::filesystem::path& path, Module& module) {
     problems += "\n  the module has no parameters (a Sequential has them once it is built)";
   }
   if (!problems.empty()) {
-    throw Error("load: " + path.string() + " is not of this module:" + problems);
+    throw Error("load: " + path + " is not of this module:" + problems);
   }
   for (const auto& [var, value] : values) var.assign(value);
 }

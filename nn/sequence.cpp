@@ -74,5 +74,16 @@ void check_cell_count(std::size_t cells, Index layers, bool bidirectional) {
   }
 }
 
+void check_state_count(std::size_t states, std::size_t cells) {
+  if (states == cells) return;
+  throw Error("recurrent: " + std::to_string(states) + " initial states for " +
+              std::to_string(cells) + " cells");
+}
+
+std::string cell_name(std::size_t i, bool bidirectional) {
+  const std::size_t directions = bidirectional ? 2 : 1;
+  return "layer" + std::to_string(i / directions) + (i % directions == 1 ? "_reverse" : "");
+}
+
 }  // namespace detail
 }  // namespace xgrad::nn

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include <xgrad/core/var.hpp>
 
@@ -38,6 +39,9 @@ Var stack_steps(std::span<const Var> outputs);
 
 namespace detail {
 void check_cell_count(std::size_t cells, Index layers, bool bidirectional);
-}
+void check_state_count(std::size_t states, std::size_t cells);
+/// Of the i-th in the order of states, for example "layer0_reverse".
+std::string cell_name(std::size_t i, bool bidirectional);
+}  // namespace detail
 
 }  // namespace xgrad::nn

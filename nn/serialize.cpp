@@ -3,6 +3,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -358,7 +359,8 @@ Tensor read_tensor(const Path& path, int fd, std::uint64_t data_start, const Ent
 
 }  // namespace
 
-void write_safetensors(const Path& path, const SafetensorsFile& file) {
+void write_safetensors(const std::string& path_name, const SafetensorsFile& file) {
+  const Path path = path_name;
   const std::string header = make_header(path, file);
   const std::uint64_t length = header.size();
   // Through a symbolic link the file it points to is replaced, not the link.
@@ -377,7 +379,8 @@ void write_safetensors(const Path& path, const SafetensorsFile& file) {
   out.commit();
 }
 
-SafetensorsFile read_safetensors(const Path& path, std::string_view prefix) {
+SafetensorsFile read_safetensors(const std::string& path_name, std::string_view prefix) {
+  const Path path = path_name;
   // O_NONBLOCK: to open a pipe must not wait for its writer.
   const Descriptor fd(open_retrying(path.c_str(), O_RDONLY | O_NONBLOCK));
   if (!fd.valid()) fail_errno(read_op, path, "cannot open");

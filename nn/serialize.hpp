@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <string>
 #include <string_view>
@@ -23,12 +22,12 @@ struct SafetensorsFile {
 /// new file: into a temporary file in the same folder, which is synced to disk and then renamed.
 /// Throws if anything fails (no rights, a full disk) and removes the temporary file; throws for a
 /// complex128 tensor, for one named `__metadata__` and for text that is not UTF-8.
-void write_safetensors(const std::filesystem::path& path, const SafetensorsFile& file);
+void write_safetensors(const std::string& path, const SafetensorsFile& file);
 
 /// Reads the tensors whose names start with `prefix`, and the metadata; the data of other tensors
 /// is not read. F32 and F64 keep their dtype, F16 and BF16 become float32. Throws, naming the file,
 /// if it cannot be read, is not a safetensors file, or is damaged (every length, offset and shape
 /// is checked against the size of the file before memory is reserved), and for another dtype.
-SafetensorsFile read_safetensors(const std::filesystem::path& path, std::string_view prefix = {});
+SafetensorsFile read_safetensors(const std::string& path, std::string_view prefix = {});
 
 }  // namespace xgrad::nn

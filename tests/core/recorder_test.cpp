@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <xgrad/core/formula.hpp>
 #include <xgrad/xgrad.hpp>
 
 namespace xgrad {

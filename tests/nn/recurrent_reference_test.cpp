@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <xgrad/core/graph_ops.hpp>
 #include <xgrad/xgrad.hpp>
 
 #include "reference/reference.hpp"

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <xgrad/optim/elements.hpp>
 #include <xgrad/xgrad.hpp>
 
 namespace xgrad {
