@@ -80,49 +80,64 @@ struct Where {
 /// a + b; da = dy, db = dy.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto operator+(const A& a, const B& b) { return pointwise<detail::Add>(a, b); }
+auto operator+(A&& a, B&& b) {
+  return pointwise<detail::Add>(std::forward<A>(a), std::forward<B>(b));
+}
 
 /// a - b; da = dy, db = -dy.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto operator-(const A& a, const B& b) { return pointwise<detail::Subtract>(a, b); }
+auto operator-(A&& a, B&& b) {
+  return pointwise<detail::Subtract>(std::forward<A>(a), std::forward<B>(b));
+}
 
 /// The Hadamard product a * b; da = dy b, db = dy a.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto operator*(const A& a, const B& b) { return pointwise<detail::Multiply>(a, b); }
+auto operator*(A&& a, B&& b) {
+  return pointwise<detail::Multiply>(std::forward<A>(a), std::forward<B>(b));
+}
 
 /// a / b; da = dy / b, db = -dy a / b^2.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto operator/(const A& a, const B& b) { return pointwise<detail::Divide>(a, b); }
+auto operator/(A&& a, B&& b) {
+  return pointwise<detail::Divide>(std::forward<A>(a), std::forward<B>(b));
+}
 
 /// -x; dx = -dy.
 template <class X>
 requires detail::Operands<X>
-auto operator-(const X& x) { return pointwise<detail::Negate>(x); }
+auto operator-(X&& x) { return pointwise<detail::Negate>(std::forward<X>(x)); }
 
 /// 1 where a > b, else 0 (also where one is NaN). No gradient.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto operator>(const A& a, const B& b) { return pointwise<detail::Greater>(a, b); }
+auto operator>(A&& a, B&& b) {
+  return pointwise<detail::Greater>(std::forward<A>(a), std::forward<B>(b));
+}
 
 /// 1 where a < b, else 0 (also where one is NaN). No gradient.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto operator<(const A& a, const B& b) { return pointwise<detail::Greater>(b, a); }
+auto operator<(A&& a, B&& b) {
+  return pointwise<detail::Greater>(std::forward<B>(b), std::forward<A>(a));
+}
 
 /// 1 where a == b, else 0. No gradient.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto equal(const A& a, const B& b) { return pointwise<detail::Equal>(a, b); }
+auto equal(A&& a, B&& b) {
+  return pointwise<detail::Equal>(std::forward<A>(a), std::forward<B>(b));
+}
 
 /// a where condition is not 0, b elsewhere; da = dy there, db = dy elsewhere. Values that are not
 /// chosen do not matter, nor does their gradient, even if they are NaN or infinite.
 template <class C, class A, class B>
 requires detail::Operands<C, A, B>
-auto where(const C& condition, const A& a, const B& b) {
-  return pointwise<detail::Where>(condition, a, b);
+auto where(C&& condition, A&& a, B&& b) {
+  return pointwise<detail::Where>(std::forward<C>(condition), std::forward<A>(a),
+                                  std::forward<B>(b));
 }
 
 namespace detail {

@@ -2,6 +2,7 @@
 
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <xgrad/core/pointwise_kernel.hpp>
 #include <xgrad/core/pointwise_op.hpp>
@@ -24,7 +25,8 @@ struct Leaf : Expression {
   Var var;
 
   explicit Leaf(const Var& x) : var(x) {}
-  void collect(Var* vars, double*) const { *vars = var; }
+  explicit Leaf(Var&& x) : var(std::move(x)) {}
+  void collect(Var* vars, double*) { *vars = std::move(var); }
 };
 
 /// The gradient of an argument that has none: zero, in any arithmetic.
@@ -41,24 +43,38 @@ struct Constant {
   static constexpr int constants = 1;
   double value;
 
-  void collect(Var*, double* values) const { *values = value; }
+  void collect(Var*, double* values) { *values = value; }
+};
+
+/// The I-th argument of an op.
+template <std::size_t I, class Arg>
+struct PointwiseArg {
+  Arg arg;
+};
+
+/// As bases the arguments cost a compiler less than as a std::tuple.
+template <class Positions, class... Args>
+struct PointwiseArgs;
+template <std::size_t... I, class... Args>
+struct PointwiseArgs<std::index_sequence<I...>, Args...> : PointwiseArg<I, Args>... {
+  template <class... Xs>
+  explicit PointwiseArgs(std::in_place_t, Xs&&... xs)
+      : PointwiseArg<I, Args>{std::forward<Xs>(xs)}... {}
+
+  /// Moves the Vars out.
+  void collect(Var* vars, double* values) {
+    ((PointwiseArg<I, Args>::arg.collect(vars, values), vars += Args::leaves,
+      values += Args::constants),
+     ...);
+  }
 };
 
 /// `Op` applied to expressions.
 template <class Op, class... Args>
-struct Pointwise : Expression {
+struct Pointwise : Expression, PointwiseArgs<std::index_sequence_for<Args...>, Args...> {
   static constexpr int leaves = (0 + ... + Args::leaves);
   static constexpr int constants = (0 + ... + Args::constants);
-  std::tuple<Args...> args;
-
-  explicit Pointwise(const Args&... xs) : args(xs...) {}
-  void collect(Var* vars, double* values) const {
-    std::apply(
-        [&](const auto&... arg) {
-          ((arg.collect(vars, values), vars += arg.leaves, values += arg.constants), ...);
-        },
-        args);
-  }
+  using PointwiseArgs<std::index_sequence_for<Args...>, Args...>::PointwiseArgs;
 };
 
 /// Evaluates and records; not a template, so that an expression costs little to compile.
@@ -79,7 +95,9 @@ concept Scalar = std::is_arithmetic_v<T>;
 template <class T>
 concept Operand = Scalar<T> || std::is_same_v<T, Var> || PointwiseExpression<T>;
 
+// Temporaries are moved from: a copied Var is counted, and a tree is several operators deep.
 inline Leaf operand(const Var& var) { return Leaf(var); }
+inline Leaf operand(Var&& var) { return Leaf(std::move(var)); }
 template <Scalar T>
 Constant operand(T value) {
   return {static_cast<double>(value)};
@@ -88,13 +106,18 @@ template <PointwiseExpression E>
 const E& operand(const E& expression) {
   return expression;
 }
+template <PointwiseExpression E>
+E&& operand(E&& expression) {
+  return std::move(expression);
+}
 
 template <class T>
 using OperandType = std::decay_t<decltype(operand(std::declval<const T&>()))>;
 
 /// A type for which an expression can be built: at least one argument is no plain number.
 template <class... Ts>
-concept Operands = (Operand<Ts> && ...) && !(Scalar<Ts> && ...);
+concept Operands = (Operand<std::remove_cvref_t<Ts>> && ...) &&
+                   !(Scalar<std::remove_cvref_t<Ts>> && ...);
 
 }  // namespace detail
 
@@ -113,8 +136,9 @@ concept Operands = (Operand<Ts> && ...) && !(Scalar<Ts> && ...);
 /// has no complex form.
 template <class Op, class... Ts>
 requires detail::Operands<Ts...>
-auto pointwise(const Ts&... xs) {
-  return detail::Pointwise<Op, detail::OperandType<Ts>...>(detail::operand(xs)...);
+auto pointwise(Ts&&... xs) {
+  return detail::Pointwise<Op, detail::OperandType<Ts>...>(
+      std::in_place, detail::operand(std::forward<Ts>(xs))...);
 }
 
 namespace detail {
@@ -144,13 +168,16 @@ void PointwiseFunctions<Op, arity>::pullback(const Var& g, const Var& y, const V
 }  // namespace detail
 
 template <PointwiseExpression E>
-Var::Var(const E& expression) {
+Var::Var(const E& expression) : Var(E(expression)) {}
+
+template <PointwiseExpression E>
+Var::Var(E&& expression) {
   static_assert(E::leaves <= detail::max_leaves, "an expression reads at most 16 Vars");
   if constexpr (std::is_same_v<E, detail::Leaf>) {
-    *this = expression.var;
+    *this = std::move(expression.var);
   } else {
     Var leaves[E::leaves];
-    double constants[E::constants + 1];
+    double constants[E::constants + 1] = {};
     expression.collect(leaves, constants);
     *this = detail::evaluate(detail::Kernels<E>::type, leaves, constants);
   }

@@ -96,6 +96,8 @@ class Var {
   /// Evaluates a pointwise expression and records it as one node.
   template <PointwiseExpression E>
   Var(const E& expression);
+  template <PointwiseExpression E>
+  Var(E&& expression);
 
   bool defined() const { return static_cast<bool>(data_); }
   const Tensor& tensor() const { return checked().value; }

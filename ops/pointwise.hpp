@@ -253,84 +253,120 @@ concept PointwiseOperand = Operands<T>;
 }  // namespace detail
 
 /// y = e^x; dx = dy y.
-auto exp(const detail::PointwiseOperand auto& x) { return pointwise<detail::Exp>(x); }
+auto exp(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Exp>(std::forward<decltype(x)>(x));
+}
 
 /// Natural logarithm; dx = dy / x. NaN for x < 0, -inf at 0.
-auto log(const detail::PointwiseOperand auto& x) { return pointwise<detail::Log>(x); }
+auto log(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Log>(std::forward<decltype(x)>(x));
+}
 
 /// log(1 + x), exact for small x; dx = dy / (1 + x).
-auto log1p(const detail::PointwiseOperand auto& x) { return pointwise<detail::Log1p>(x); }
+auto log1p(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Log1p>(std::forward<decltype(x)>(x));
+}
 
 /// e^x - 1, exact for small x; dx = dy e^x.
-auto expm1(const detail::PointwiseOperand auto& x) { return pointwise<detail::Expm1>(x); }
+auto expm1(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Expm1>(std::forward<decltype(x)>(x));
+}
 
 /// dx = dy / (2 y): infinite at 0. NaN for x < 0.
-auto sqrt(const detail::PointwiseOperand auto& x) { return pointwise<detail::Sqrt>(x); }
+auto sqrt(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Sqrt>(std::forward<decltype(x)>(x));
+}
 
 /// x^2; dx = 2 x dy.
-auto square(const detail::PointwiseOperand auto& x) { return pointwise<detail::Square>(x); }
+auto square(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Square>(std::forward<decltype(x)>(x));
+}
 
 /// a^b as std::pow has it; da = dy b a^(b-1), 0 where b is 0; db = dy y log(a), 0 where a is 0 and
 /// b at least 0.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto pow(const A& a, const B& b) { return pointwise<detail::Pow>(a, b); }
+auto pow(A&& a, B&& b) { return pointwise<detail::Pow>(std::forward<A>(a), std::forward<B>(b)); }
 
 /// |x|; dx = dy sign(x), 0 at 0.
-auto abs(const detail::PointwiseOperand auto& x) { return pointwise<detail::Abs>(x); }
+auto abs(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Abs>(std::forward<decltype(x)>(x));
+}
 
 /// Sine of x in radians; dx = dy cos(x).
-auto sin(const detail::PointwiseOperand auto& x) { return pointwise<detail::Sin>(x); }
+auto sin(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Sin>(std::forward<decltype(x)>(x));
+}
 
 /// Cosine of x in radians; dx = -dy sin(x).
-auto cos(const detail::PointwiseOperand auto& x) { return pointwise<detail::Cos>(x); }
+auto cos(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Cos>(std::forward<decltype(x)>(x));
+}
 
 /// The error function; dx = dy 2/sqrt(pi) e^(-x^2).
-auto erf(const detail::PointwiseOperand auto& x) { return pointwise<detail::Erf>(x); }
+auto erf(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Erf>(std::forward<decltype(x)>(x));
+}
 
 /// y = 1 / (1 + e^-x); dx = dy y (1 - y).
-auto sigmoid(const detail::PointwiseOperand auto& x) { return pointwise<detail::Sigmoid>(x); }
+auto sigmoid(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Sigmoid>(std::forward<decltype(x)>(x));
+}
 
 /// y = tanh(x); dx = dy (1 - y^2).
-auto tanh(const detail::PointwiseOperand auto& x) { return pointwise<detail::Tanh>(x); }
+auto tanh(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Tanh>(std::forward<decltype(x)>(x));
+}
 
 /// max(x, 0), NaN for NaN; dx = 0 where x <= 0, dy elsewhere.
-auto relu(const detail::PointwiseOperand auto& x) { return pointwise<detail::Relu>(x); }
+auto relu(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Relu>(std::forward<decltype(x)>(x));
+}
 
 /// x where x > 0, slope x elsewhere; the derivative at 0 is slope.
-auto leaky_relu(const detail::PointwiseOperand auto& x, double slope = 0.01) {
-  return pointwise<detail::LeakyRelu>(x, slope);
+auto leaky_relu(detail::PointwiseOperand auto&& x, double slope = 0.01) {
+  return pointwise<detail::LeakyRelu>(std::forward<decltype(x)>(x), slope);
 }
 
 /// x where x > 0, alpha (e^x - 1) elsewhere; the derivative at 0 is alpha. Clevert et al. 2015.
-auto elu(const detail::PointwiseOperand auto& x, double alpha = 1.0) {
-  return pointwise<detail::Elu>(x, alpha);
+auto elu(detail::PointwiseOperand auto&& x, double alpha = 1.0) {
+  return pointwise<detail::Elu>(std::forward<decltype(x)>(x), alpha);
 }
 
 /// x Phi(x), with Phi the standard normal distribution function (the erf form, no tanh
 /// approximation); dx = dy (Phi(x) + x phi(x)). Hendrycks and Gimpel 2016.
-auto gelu(const detail::PointwiseOperand auto& x) { return pointwise<detail::Gelu>(x); }
+auto gelu(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Gelu>(std::forward<decltype(x)>(x));
+}
 
 /// log(1 + e^x), without overflow; dx = dy sigmoid(x).
-auto softplus(const detail::PointwiseOperand auto& x) { return pointwise<detail::Softplus>(x); }
+auto softplus(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Softplus>(std::forward<decltype(x)>(x));
+}
 
 /// x sigmoid(x); dx = dy s (1 + x (1 - s)) with s = sigmoid(x). Also known as swish.
-auto silu(const detail::PointwiseOperand auto& x) { return pointwise<detail::Silu>(x); }
+auto silu(detail::PointwiseOperand auto&& x) {
+  return pointwise<detail::Silu>(std::forward<decltype(x)>(x));
+}
 
 /// The larger of a and b, NaN if one is NaN. Where they are equal each gets half of dy.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto maximum(const A& a, const B& b) { return pointwise<detail::Maximum>(a, b); }
+auto maximum(A&& a, B&& b) {
+  return pointwise<detail::Maximum>(std::forward<A>(a), std::forward<B>(b));
+}
 
 /// The smaller of a and b, NaN if one is NaN. Where they are equal each gets half of dy.
 template <class A, class B>
 requires detail::Operands<A, B>
-auto minimum(const A& a, const B& b) { return pointwise<detail::Minimum>(a, b); }
+auto minimum(A&& a, B&& b) {
+  return pointwise<detail::Minimum>(std::forward<A>(a), std::forward<B>(b));
+}
 
 /// x limited to [low, high], min(max(x, low), high); dx = dy inside and on the borders, 0 outside
 /// and where x is NaN.
-auto clip(const detail::PointwiseOperand auto& x, double low, double high) {
-  return pointwise<detail::Clip>(x, low, high);
+auto clip(detail::PointwiseOperand auto&& x, double low, double high) {
+  return pointwise<detail::Clip>(std::forward<decltype(x)>(x), low, high);
 }
 
 namespace detail {
