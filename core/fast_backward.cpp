@@ -223,11 +223,14 @@ void FastBackward::accumulate(const Input& input, const Tensor& gradient) {
 bool FastBackward::adopt(const Input& input, const Tensor& gradient) {
   const Slot& slot = tape_.slots[input.slot];
   GradientStorage& storage = storage_[input.slot];
-  if (!same_layout(gradient, slot.shape) || !same_layout(input.var.tensor(), slot.shape) ||
-      touched(input.slot) || (storage.has_memory() && !slot.parameter)) {
+  // The input is the whole slot, though perhaps in another shape.
+  const Tensor& x = input.var.tensor();
+  if (!same_layout(gradient, x.shape()) || !x.is_contiguous() ||
+      x.size() != element_count(slot.shape) || touched(input.slot) ||
+      (storage.has_memory() && !slot.parameter)) {
     return false;
   }
-  storage.bind(gradient, true);
+  storage.bind(gradient.view(gradient.bytes(), slot.shape, contiguous_strides(slot.shape)), true);
   return true;
 }
 

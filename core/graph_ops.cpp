@@ -3,6 +3,7 @@
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/graph_ops.hpp>
 #include <xgrad/core/op.hpp>
+#include <xgrad/core/row_sum.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -88,7 +89,11 @@ Var view_at(const Var& x, const ViewLayout& layout) {
 
 void add_to(const LeafTarget& target, const Tensor& like, const Shape& shape,
             const Tensor& gradient) {
-  if (!target.memory) return;
+  if (!target.memory || gradient.size() == 0) return;
+  if (gradient.shape() == shape && gradient.is_contiguous() && like.is_contiguous() &&
+      has_rows_of(shape, like.shape())) {
+    return sum_rows(gradient, gradient.size() / like.size(), target.memory, target.assign);
+  }
   // The kernel of the identity: target = source + gradient. It does not use the leaf's value.
   const Tensor* leaf = &like;
   run_backward(Copy::type, {&leaf, 1}, nullptr, shape, gradient, {&target, 1});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 #include <cstring>
@@ -65,6 +66,16 @@ SimdVector<T> simd_load(const T* from, Index n) {
   }
 }
 
+/// The same with `padding` in the lanes behind them.
+template <class T>
+SimdVector<T> simd_load(const T* from, Index n, const SimdVector<T>& padding) {
+  if (n >= simd_width<T>) return simd_load(from, n);
+  alignas(64) T part[simd_width<T>];
+  if constexpr (simd_width < T >> 1) padding.store_aligned(part);
+  std::memcpy(part, from, static_cast<std::size_t>(n) * sizeof(T));
+  return simd_load(part, simd_width<T>);
+}
+
 /// Writes the first n elements; all if n is at least the width.
 template <class T>
 void simd_store(T* to, Index n, const SimdVector<T>& value) {
@@ -89,6 +100,64 @@ void simd_store(T* to, Index n, const SimdVector<T>& value) {
 #endif
   }
 }
+
+/// The type in which sums of T are taken.
+template <class T>
+using Accumulator = std::conditional_t<std::is_same_v<T, float>, double, T>;
+
+/// The lanes of a SimdVector<T> as Accumulators.
+template <class T>
+struct WideVector {
+  static constexpr int parts = sizeof(Accumulator<T>) / sizeof(T);
+  using Part = SimdVector<Accumulator<T>>;
+  Part part[parts];
+
+  WideVector() { std::fill_n(part, parts, Part(Accumulator<T>(0))); }
+  explicit WideVector(const SimdVector<T>& v) {
+    if constexpr (parts == 1) {
+      part[0] = v;
+    } else {
+#if defined(__AVX512F__)
+      part[0] = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+      part[1] = _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)));
+#elif defined(__AVX__)
+      part[0] = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
+      part[1] = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+#else
+      alignas(64) T lanes[simd_width<T>];
+      alignas(64) Accumulator<T> wide[simd_width<T>];
+      v.store_aligned(lanes);
+      std::copy_n(lanes, simd_width<T>, wide);
+      for (int i = 0; i < parts; ++i)
+        part[i] = Part::load_aligned(wide + i * simd_width<T> / parts);
+#endif
+    }
+  }
+
+  WideVector& operator+=(const WideVector& other) {
+    for (int i = 0; i < parts; ++i) part[i] += other.part[i];
+    return *this;
+  }
+  friend WideVector operator-(WideVector a, const WideVector& b) {
+    for (int i = 0; i < parts; ++i) a.part[i] -= b.part[i];
+    return a;
+  }
+  friend WideVector operator*(WideVector a, const WideVector& b) {
+    for (int i = 0; i < parts; ++i) a.part[i] *= b.part[i];
+    return a;
+  }
+
+  /// Of all lanes.
+  Accumulator<T> sum() const {
+    Part all = part[0];
+    for (int i = 1; i < parts; ++i) all += part[i];
+    if constexpr (simd_width<T> == 1) {
+      return all;
+    } else {
+      return xsimd::hadd(all);
+    }
+  }
+};
 
 }  // namespace xgrad::detail
 

@@ -24,6 +24,8 @@ struct Layout {
   Index row_stride(int operand) const { return stride[operand][axes - 2]; }
   Index col_stride(int operand) const { return stride[operand][axes - 1]; }
   bool adjacent(int operand) const { return col_stride(operand) == 1 || cols() == 1; }
+  /// One element for all rows and columns.
+  bool repeated(int operand) const { return row_stride(operand) == 0 && col_stride(operand) == 0; }
 };
 
 Layout make_layout(const Shape& shape, Tensors operands) {
@@ -129,6 +131,10 @@ class Blocks {
   T* operator[](int operand) {
     return reinterpret_cast<T*>(memory_->data()) + operand * block_elements;
   }
+  /// One row of an operand's only element, for all blocks.
+  void repeat(int operand, T value, Index cols) {
+    std::fill_n((*this)[operand], std::min(cols, block_elements), value);
+  }
 
  private:
   Ref<Buffer> memory_;
@@ -205,6 +211,9 @@ void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
   }
   Blocks<T> blocks(count);
   for_each_outer(layout, count, [&](Index at, const Index* offset) {
+    for (int k = 0; k < count; ++k) {
+      if (layout.repeated(k)) blocks.repeat(k, base[k][offset[k]], layout.cols());
+    }
     for_each_block(layout.rows(), layout.cols(), [&](Index row, Index rows, Index col, Index cols) {
       strips.rows = rows;
       strips.cols = cols;
@@ -215,9 +224,10 @@ void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
         if (layout.adjacent(k)) {
           strips.leaf[k].value = from;
         } else {
-          gather(from, row_stride, col_stride, rows, cols, blocks[k]);
+          const bool copied = !layout.repeated(k);
+          if (copied) gather(from, row_stride, col_stride, rows, cols, blocks[k]);
           strips.leaf[k].value = blocks[k];
-          strips.leaf[k].value_row = cols;
+          strips.leaf[k].value_row = copied ? cols : 0;
         }
       }
       strips.out = out + at + row * strips.out_row + col;
@@ -282,6 +292,9 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
   Blocks<T> values(count + 1);
   Blocks<T> pulls(count);
   for_each_outer(layout, count + 1, [&](Index, const Index* offset) {
+    for (int k = 0; k <= count; ++k) {
+      if (layout.repeated(k)) values.repeat(k, base[k][offset[k]], layout.cols());
+    }
     for_each_block(layout.rows(), layout.cols(), [&](Index row, Index rows, Index col, Index cols) {
       strips.rows = rows;
       strips.cols = cols;
@@ -290,15 +303,17 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
         const Index col_stride = layout.col_stride(k);
         const T* from = base[k] + offset[k] + row * row_stride + col * col_stride;
         const bool copied = !layout.adjacent(k);
-        if (copied) gather(from, row_stride, col_stride, rows, cols, values[k]);
+        const bool once = layout.repeated(k);
+        if (copied && !once) gather(from, row_stride, col_stride, rows, cols, values[k]);
+        const Index copied_row = once ? 0 : cols;
         if (k == gradient_operand) {
           strips.gradient = copied ? values[k] : from;
-          strips.gradient_row = copied ? cols : row_stride;
+          strips.gradient_row = copied ? copied_row : row_stride;
           continue;
         }
         Strips::Operand& leaf = strips.leaf[k];
         leaf.value = copied ? values[k] : from;
-        leaf.value_row = copied ? cols : row_stride;
+        leaf.value_row = copied ? copied_row : row_stride;
         if (!targets[static_cast<std::size_t>(k)].memory) continue;
         if (copied) {  // the kernel assigns to a block, which goes to the leaf below
           leaf.source_mask = 0;

@@ -33,6 +33,35 @@ struct BinaryCrossEntropy {
   }
 };
 
+/// The sum of all squared errors over a divisor, in one pass each way.
+struct SquaredError {
+  static constexpr const char* name = "mse";
+  double divisor;
+
+  Tensor value(const Tensor& predictions, const Tensor& targets) const {
+    const Tensor prediction = contiguous(predictions);
+    const Tensor target = contiguous(targets);
+    const Tensor y = Tensor::uninitialized({}, prediction.dtype());
+    dispatch(y.dtype(), [&]<class T>() {
+      const T* a = prediction.data<T>();
+      const T* b = target.data<T>();
+      const Index n = prediction.size();
+      WideVector<T> sum;
+      for (Index j = 0; j < n; j += simd_width<T>) {
+        const WideVector<T> error(simd_load(a + j, n - j) - simd_load(b + j, n - j));
+        sum += error * error;
+      }
+      *y.mutable_data<T>() = static_cast<T>(sum.sum() / divisor);
+    });
+    return y;
+  }
+  void pullback(Pullback& p) const {
+    const Var slope = p.gradient() * (2 / divisor);
+    if (p.wants(0)) p.add(0, slope * (p.input(0) - p.input(1)));
+    if (p.wants(1)) p.add(1, slope * (p.input(1) - p.input(0)));
+  }
+};
+
 void check_operands(const char* op, const char* first, const Var& a, const Var& target) {
   const Var operands[] = {a, target};
   check_dtypes(op, operands);
@@ -182,7 +211,10 @@ struct CrossEntropy {
         A loss =
             std::log(exp_sum) - targets.target_weight() * (A(from[targets.target(row)]) - offset);
         if (smoothing > 0) {
-          loss -= targets.off_weight(n) * row_sum(from, n, [&](A v) { return v - offset; });
+          const WideVector<T> wide_offset{SimdVector<T>(shift[row])};
+          loss -= targets.off_weight(n) * row_sum(from, n, shift[row], [&](const WideVector<T>& v) {
+                    return v - wide_offset;
+                  });
         }
         losses[static_cast<std::size_t>(row)] = loss;
       }
@@ -229,7 +261,11 @@ void check_cross_entropy(const Var& logits, const Indices& targets,
 
 Var mse(const Var& prediction, const Var& target, Reduction reduction) {
   detail::check_operands("mse", "prediction", prediction, target);
-  return detail::reduced(square(prediction - target), reduction);
+  if (reduction == Reduction::none || detail::rounding_model) {
+    return detail::reduced(square(prediction - target), reduction);
+  }
+  const double divisor = reduction == Reduction::mean ? static_cast<double>(prediction.size()) : 1;
+  return apply(detail::SquaredError{divisor}, prediction, target);
 }
 
 Var mae(const Var& prediction, const Var& target, Reduction reduction) {

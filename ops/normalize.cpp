@@ -37,7 +37,6 @@ struct Along {
   }
 
   Var total(const Var& x) const { return sum(x, {axis}, {.keep = true}); }
-  Var average(const Var& x) const { return mean(x, {axis}, {.keep = true}); }
 };
 
 // The derivative of each op is an op again, so that it too is one pass over the rows; its own
@@ -129,102 +128,6 @@ struct LogSoftmax : Along {
   }
 };
 
-/// Mean and inverse deviation of a row.
-template <class T>
-struct Moments {
-  Accumulator<T> mean;
-  Accumulator<T> scale;
-  Moments(const T* row, Index n, double eps) {
-    mean = row_sum(row, n) / static_cast<double>(n);
-    const auto square = [&](Accumulator<T> z) { return (z - mean) * (z - mean); };
-    scale = 1.0 / std::sqrt(row_sum(row, n, square) / static_cast<double>(n) + eps);
-  }
-};
-
-Var normalized(const Var& x, double eps);
-
-struct NormalizeGradient : Along {
-  static constexpr const char* name = "layer_norm_gradient";
-  double eps;
-  Tensor value(const Tensor& x, const Tensor& g) const {
-    return each_row(
-        [this]<class T>(const T* xr, const T* gr, T* to, Index n) {
-          using V = SimdVector<T>;
-          const Moments<T> moments(xr, n, eps);
-          const V center(static_cast<T>(moments.mean));
-          const V scale(static_cast<T>(moments.scale));
-          const auto count = static_cast<double>(n);
-          const V average(static_cast<T>(row_sum(gr, n) / count));
-          const auto h = [&](Index j, Index left) {
-            return (simd_load(xr + j, left) - center) * scale;
-          };
-          const V slope(static_cast<T>(
-              vector_sum<T>(
-                  n, [&](Index j, Index left) { return h(j, left) * simd_load(gr + j, left); }) /
-              count));
-          for (Index j = 0; j < n; j += simd_width<T>) {
-            const V gj = simd_load(gr + j, n - j);
-            simd_store(to + j, n - j, scale * (gj - average - h(j, n - j) * slope));
-          }
-        },
-        x, g);
-  }
-  /// Of the terms that `value` adds up: they may cancel.
-  Tensor magnitude(std::span<const Var> inputs) const {
-    const Var x = inputs[0].tensor();
-    const Var g = inputs[1].tensor();
-    const Var h = normalized(x, eps);
-    const Var s = 1.0 / sqrt(variance(x, {axis}, {.unbiased = false, .keep = true}) + eps);
-    const Var terms = s * (abs(g) + abs(average(g)) + abs(h * average(g * h)));
-    return terms.tensor();
-  }
-  void pullback(Pullback& p) const {
-    const Var& x = p.input(0);
-    const Var& g = p.input(1);
-    const Var& upper = p.gradient();
-    if (p.wants(0)) {
-      // With h and s = 1 / sqrt(variance + eps) the value is s (g - mean(g) - h mean(g h)).
-      const Var h = normalized(x, eps);
-      const Var v = variance(x, {axis}, {.unbiased = false, .keep = true});
-      const Var s = 1.0 / sqrt(v + eps);
-      const Var c = average(g * h);
-      const Var by_s = average(upper * (g - average(g) - h * c));
-      const Var by_h = -s * (upper * c + g * average(upper * h));
-      p.add(0, Var(apply(*this, x, by_h) - s * s * h * by_s));
-    }
-    p.add(1, apply(*this, x, upper));
-  }
-};
-
-struct Normalize : Along {
-  static constexpr const char* name = "layer_norm";
-  double eps;
-  Tensor value(const Tensor& x) const {
-    return each_row(
-        [this]<class T>(const T* row, T* to, Index n) {
-          using V = SimdVector<T>;
-          const Moments<T> moments(row, n, eps);
-          const V center(static_cast<T>(moments.mean));
-          const V scale(static_cast<T>(moments.scale));
-          row_map(row, to, n, [&](const V& v) { return (v - center) * scale; });
-        },
-        x);
-  }
-  void pullback(Pullback& p) const {
-    p.add(0, apply(NormalizeGradient{*this, eps}, p.input(0), p.gradient()));
-  }
-};
-
-Var normalized(const Var& x, double eps) {
-  return apply(Normalize{{Normalize::name, x.shape(), -1}, eps}, x);
-}
-
-void check_affine(const Var& x, const Var& parameter, const char* which) {
-  if (parameter.shape() == Shape{x.shape().back()}) return;
-  throw Error("layer_norm: x is " + to_string(x.shape()) + ", " + which + " is " +
-              to_string(parameter.shape()) + ": it must have the extent of x's last axis");
-}
-
 }  // namespace
 }  // namespace detail
 
@@ -234,17 +137,6 @@ Var softmax(const Var& x, Index axis) {
 
 Var log_softmax(const Var& x, Index axis) {
   return apply(detail::LogSoftmax{{detail::LogSoftmax::name, x.shape(), axis}}, x);
-}
-
-Var layer_norm(const Var& x, double eps) { return detail::normalized(x, eps); }
-
-Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps) {
-  const Var inputs[] = {x, weight, bias};
-  detail::check_dtypes("layer_norm", inputs);
-  const Var h = detail::normalized(x, eps);
-  detail::check_affine(x, weight, "weight");
-  detail::check_affine(x, bias, "bias");
-  return h * weight + bias;
 }
 
 }  // namespace xgrad

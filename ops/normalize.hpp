@@ -16,7 +16,9 @@ Var log_softmax(const Var& x, Index axis = -1);
 /// dx = (dh - mean(dh) - h mean(dh h)) / sqrt(variance + eps). Ba et al. 2016. Throws for a scalar.
 Var layer_norm(const Var& x, double eps = 1e-5);
 
-/// h weight + bias, with weight and bias of the last axis' extent; throws if they are not.
+/// h weight + bias, one op: the weight of the last axis' extent, the bias too or of x's shape;
+/// throws if they are not. dweight = sum(dy h) over all other axes, and dx as above from
+/// dh = dy weight.
 Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps = 1e-5);
 
 }  // namespace xgrad

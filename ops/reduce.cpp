@@ -150,9 +150,7 @@ struct Variance : Reduce {
     const Tensor y = result(x.dtype());
     dispatch(x.dtype(), [&]<class T>() {
       each_row<T>(x, y, [&](const T* row, Index n) {
-        const Accumulator<T> average = row_sum(row, n) / static_cast<double>(n);
-        const auto square = [&](Accumulator<T> z) { return (z - average) * (z - average); };
-        return row_sum(row, n, square) / std::max(0.0, divisor());
+        return Moments<T>(row, n).squares / std::max(0.0, divisor());
       });
     });
     return y;

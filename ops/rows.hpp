@@ -29,10 +29,6 @@ Tensor as_rows(const Tensor& x, const Shape& order);
 /// The opposite: rows as an array of that shape.
 Tensor from_rows(const Tensor& rows, const Shape& order, const Shape& shape);
 
-/// The type in which sums are taken.
-template <class T>
-using Accumulator = std::conditional_t<std::is_same_v<T, float>, double, T>;
-
 /// f(f(lanes[0], lanes[n / 2]), ...) as a tree; n is a power of two.
 template <Index n, class T, class F>
 T fold(T* lanes, F&& f) {
@@ -44,24 +40,51 @@ T fold(T* lanes, F&& f) {
   }
 }
 
-/// The sum of f(x[i]), in several partial sums.
+/// The sum of f(x[i]). Lanes behind the row's end take part as `padding`, for which f is 0.
 template <class T, class F>
-Accumulator<T> row_sum(const T* x, Index n, F&& f) {
-  using A = Accumulator<T>;
-  constexpr Index parts = 16;
-  A part[parts] = {};
-  Index i = 0;
-  for (; i + parts <= n; i += parts) {
-    for (Index k = 0; k < parts; ++k) part[k] += f(static_cast<A>(x[i + k]));
+Accumulator<T> row_sum(const T* x, Index n, T padding, F&& f) {
+  const SimdVector<T> fill(padding);
+  WideVector<T> sum;
+  for (Index j = 0; j < n; j += simd_width<T>) {
+    sum += f(WideVector<T>(simd_load(x + j, n - j, fill)));
   }
-  for (Index k = 0; i + k < n; ++k) part[k] += f(static_cast<A>(x[i + k]));
-  return fold<parts>(part, [](A a, A b) { return a + b; });
+  return sum.sum();
 }
 
 template <class T>
 Accumulator<T> row_sum(const T* x, Index n) {
-  return row_sum(x, n, [](Accumulator<T> value) { return value; });
+  return row_sum(x, n, T(0), [](const WideVector<T>& value) { return value; });
 }
+
+/// The mean of x and the sum of its squared deviations from it, in one pass. Both are taken from
+/// the distances to the first element: (x[0] - mean)^2 is no more than that sum, so that what
+/// cancels costs n roundings at most, whatever the mean is.
+template <class T>
+struct Moments {
+  Accumulator<T> mean;
+  Accumulator<T> squares;
+
+  Moments(const T* x, Index n) : Moments(x, n, [](Index, const WideVector<T>&) {}) {}
+
+  /// Calls each(j, the distances of x[j] and what follows) for every vector; behind the end the
+  /// distances are 0.
+  template <class F>
+  Moments(const T* x, Index n, F&& each) {
+    const SimdVector<T> first(n > 0 ? x[0] : T(0));
+    const WideVector<T> origin(first);
+    WideVector<T> sum, sum_of_squares;
+    for (Index j = 0; j < n; j += simd_width<T>) {
+      const WideVector<T> distance = WideVector<T>(simd_load(x + j, n - j, first)) - origin;
+      sum += distance;
+      sum_of_squares += distance * distance;
+      each(j, distance);
+    }
+    const auto count = static_cast<double>(n);
+    const Accumulator<T> shift = sum.sum() / count;
+    mean = Accumulator<T>(n > 0 ? x[0] : T(0)) + shift;
+    squares = sum_of_squares.sum() - count * shift * shift;
+  }
+};
 
 /// The larger of two, NaN if one is.
 template <class T>

@@ -56,7 +56,7 @@ struct LayerNormCell : xgrad::nn::Module {
   State zero_state(Index batch) const { return zeros(batch, Wh.shape()[0]); }
   Var project(const Var& x) const { return layer_norm(matmul(x, Wx), gx, b); }
   State step(const Var& z, const State& s) const {
-    const auto [i, f, g, o] = xgrad::split<4>(z + layer_norm(matmul(s.h, Wh)) * gh);
+    const auto [i, f, g, o] = xgrad::split<4>(layer_norm(matmul(s.h, Wh), gh, z));
     Var c = sigmoid(f) * s.c + sigmoid(i) * tanh(g);
     Var h = sigmoid(o) * tanh(layer_norm(c, gc, bc));
     return {h, c};

@@ -72,39 +72,51 @@ TEST(Normalize, DerivativesToTheThirdOrder) {
     check_derivatives([&](Parameters p) { return log_softmax(p[0], axis); }, x);
   }
   check_derivatives([](Parameters p) { return layer_norm(p[0], 0.1); }, x);
-  check_derivatives([](Parameters p) { return layer_norm(p[0], p[1], p[2], 0.1); },
-                    {x[0], numbers({4}, 4), numbers({4}, 5)});
+  for (const Shape& bias : {Shape{4}, Shape{3, 2, 4}}) {
+    check_derivatives([](Parameters p) { return layer_norm(p[0], p[1], p[2], 0.1); },
+                      {x[0], numbers({4}, 4), numbers(bias, 5)});
+  }
 }
 
 // Rows of every length around a vector's, against the formula written in plain ops.
 TEST(Normalize, RowsOfAllLengths) {
   for (Index n = 1; n <= 40; ++n) {
     const Tensor values = numbers({2, n}, static_cast<int>(n));
+    const Tensor weights = numbers({n}, 8);
     const auto same = [&](const auto& op, const auto& formula) {
       for (const DType dtype : {DType::float64, DType::float32}) {
         const auto run = [&](const auto& f, DType type) {
           const Var x = parameter(values.to(dtype).to(type));
+          const Var weight = parameter(weights.to(dtype).to(type));
+          const Var bias = parameter(values.to(dtype).to(type));
           Tape tape;
-          const Var y = f(x);
+          const Var y = f(x, weight, bias) + 0 * (weight + bias);
           tape.backward(y, numbers(y.shape(), 7).to(dtype).to(type));
           std::vector<double> result = y.tensor().to_vector();
-          for (const double g : x.grad().to_vector()) result.push_back(g);
+          for (const Var& p : {x, weight, bias}) {
+            for (const double g : p.grad().to_vector()) result.push_back(g);
+          }
           return result;
         };
         expect_close(run(op, dtype), run(formula, DType::float64),
                      dtype == DType::float64 ? 1e-13 : 2e-6, 1);
       }
     };
+    const auto normal = [](const Var& x) {
+      const Var centered = x - mean(x, {-1}, {.keep = true});
+      return Var(centered / sqrt(mean(square(centered), {-1}, {.keep = true}) + 0.1));
+    };
+    using V = const Var&;
     SCOPED_TRACE(n);
-    same([](const Var& x) { return softmax(x); },
-         [](const Var& x) { return Var(exp(x) / sum(exp(x), {-1}, {.keep = true})); });
-    same([](const Var& x) { return log_softmax(x); },
-         [](const Var& x) { return Var(x - log(sum(exp(x), {-1}, {.keep = true}))); });
-    same([](const Var& x) { return layer_norm(x, 0.1); },
-         [](const Var& x) {
-           const Var centered = x - mean(x, {-1}, {.keep = true});
-           return Var(centered / sqrt(mean(square(centered), {-1}, {.keep = true}) + 0.1));
-         });
+    same([](V x, V, V) { return softmax(x); },
+         [](V x, V, V) { return Var(exp(x) / sum(exp(x), {-1}, {.keep = true})); });
+    same([](V x, V, V) { return log_softmax(x); },
+         [](V x, V, V) { return Var(x - log(sum(exp(x), {-1}, {.keep = true}))); });
+    same([](V x, V, V) { return layer_norm(x, 0.1); }, [&](V x, V, V) { return normal(x); });
+    same([](V x, V weight, V bias) { return layer_norm(x, weight, bias, 0.1); },
+         [&](V x, V weight, V bias) { return Var(normal(x) * weight + bias); });
+    same([](V x, V weight, V bias) { return layer_norm(x, weight, bias[1], 0.1); },
+         [&](V x, V weight, V bias) { return Var(normal(x) * weight + bias[1]); });
   }
 }
 
@@ -117,6 +129,12 @@ TEST(Normalize, LargeNumbersOverflowNowhere) {
   // The mean is far larger than the deviation: 1e4 and +-1.
   const Var x = Tensor({1, 2}, {1e4 + 1, 1e4 - 1}, DType::float32);
   EXPECT_EQ(layer_norm(x, 0).tensor().to_vector(), (std::vector<double>{1, -1}));
+  // The first element is far from all others, whose differences of 1 still count.
+  Tensor far = Tensor::zeros({1, 1001}, DType::float64);
+  far.mutable_data<double>()[0] = 1e6;
+  for (Index i = 1; i < 1001; ++i) far.mutable_data<double>()[i] = static_cast<double>(i % 2);
+  const Tensor h = layer_norm(far, 0).tensor();
+  EXPECT_NEAR(h.to_vector()[1] - h.to_vector()[2], 3.1654e-5, 1e-9);
 }
 
 TEST(Normalize, EmptyRowsAndNoRows) {
@@ -141,8 +159,13 @@ TEST(Normalize, Errors) {
               layer_norm(x, Tensor({2}, {1, 2}), three);
             }),
             "layer_norm: x is (2,3), weight is (2): it must have the extent of x's last axis");
-  EXPECT_EQ(error_of([&] { layer_norm(x, three, x); }),
-            "layer_norm: x is (2,3), bias is (2,3): it must have the extent of x's last axis");
+  EXPECT_EQ(error_of([&] { layer_norm(x, x, three); }),
+            "layer_norm: x is (2,3), weight is (2,3): it must have the extent of x's last axis");
+  EXPECT_EQ(error_of([&] {
+              layer_norm(x, three, Tensor({2, 1}, {1, 2}));
+            }),
+            "layer_norm: x is (2,3), bias is (2,1): it must have the extent of x's last axis or "
+            "x's shape");
   EXPECT_EQ(error_of([&] { layer_norm(x, three, three.tensor().to(DType::float64)); }),
             "layer_norm: operands are float32 and float64: they must have one dtype");
 }

@@ -1,0 +1,60 @@
+#include <algorithm>
+
+#include <xgrad/core/row_sum.hpp>
+#include <xgrad/core/simd.hpp>
+#include <xgrad/core/threads.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+constexpr Index at_once = 8;
+constexpr Index grain = 64;                // columns of a part
+constexpr Index elements_per_part = 8192;  // which are worth a second thread
+
+/// Of columns that are adjacent in memory; those of the next row are `stride` elements away.
+template <class T>
+void sum_columns(const T* from, Index rows, Index cols, Index stride, T* to, bool assign) {
+  using V = SimdVector<T>;
+  for (Index row = 0; row < rows; row += at_once, from += at_once * stride) {
+    const bool all = rows - row >= at_once;
+    for (Index j = 0; j < cols; j += simd_width<T>) {
+      const Index left = cols - j;
+      const auto at = [&](Index i) { return simd_load(from + i * stride + j, left); };
+      V sum = at(0);
+      if (all) {
+        sum = ((sum + at(1)) + (at(2) + at(3))) + ((at(4) + at(5)) + (at(6) + at(7)));
+      } else {
+        for (Index i = 1; i < rows - row; ++i) sum += at(i);
+      }
+      if (!assign || row > 0) sum += simd_load(to + j, left);
+      simd_store(to + j, left, sum);
+    }
+  }
+}
+
+}  // namespace
+
+void sum_rows(const Tensor& matrix, Index rows, std::byte* to, bool assign) {
+  const Index cols = matrix.size() / rows;
+  const Index parts =
+      std::clamp<Index>(std::min(matrix.size() / elements_per_part, cols / grain), 1, threads());
+  const Index step = (cols / parts + grain - 1) / grain * grain;
+  dispatch(matrix.dtype(), [&]<class T>() {
+    parallel_for(parts, [&](Index part) {
+      const Index first = std::min(cols, part * step);
+      const Index last = part + 1 == parts ? cols : std::min(cols, first + step);
+      sum_columns(matrix.data<T>() + first, rows, last - first, cols,
+                  reinterpret_cast<T*>(to) + first, assign);
+    });
+  });
+}
+
+bool has_rows_of(const Shape& from, const Shape& to) {
+  std::size_t lead = 0;
+  while (lead < to.size() && to[lead] == 1) ++lead;
+  const std::size_t axes = to.size() - lead;
+  return axes > 0 && axes < from.size() &&
+         std::equal(to.begin() + lead, to.end(), from.end() - axes);
+}
+
+}  // namespace xgrad::detail

@@ -1,0 +1,68 @@
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <xgrad/core/row_sum.hpp>
+#include <xgrad/core/threads.hpp>
+#include <xgrad/core/var.hpp>
+
+namespace xgrad::detail {
+namespace {
+
+// Whole numbers, whose sums are exact in any order.
+Tensor matrix(Index rows, Index cols, DType dtype) {
+  std::vector<double> values(static_cast<std::size_t>(rows * cols));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i * 7 % 23);
+  return Tensor({rows, cols}, values).to(dtype);
+}
+
+TEST(RowSum, IsTheSumOfAllRows) {
+  for (const DType dtype : {DType::float32, DType::float64, DType::complex128}) {
+    for (const Index rows : {1, 2, 7, 8, 9, 16, 23}) {
+      for (const Index cols : {1, 3, 16, 33, 200}) {
+        const Tensor x = matrix(rows, cols, dtype);
+        for (const bool assign : {false, true}) {
+          const Tensor sum = Tensor::full({cols}, 100, dtype);
+          sum_rows(x, rows, sum.bytes(), assign);
+          std::vector<double> expected(static_cast<std::size_t>(cols), assign ? 0 : 100);
+          const std::vector<double> values = matrix(rows, cols, DType::float64).to_vector();
+          for (std::size_t i = 0; i < values.size(); ++i) {
+            expected[i % expected.size()] += values[i];
+          }
+          EXPECT_EQ(sum.to(DType::float64).to_vector(), expected) << rows << " x " << cols;
+        }
+      }
+    }
+  }
+}
+
+TEST(RowSum, HasTheSameBitsForEveryNumberOfThreads) {
+  std::vector<float> values(300 * 501);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = 1 / static_cast<float>(i % 1009 + 1);
+  }
+  const Tensor x({300, 501}, values);
+  std::vector<std::vector<double>> sums;
+  for (const int n : {1, 2, 3, 8}) {
+    set_threads(n);
+    const Tensor sum = Tensor::zeros({501});
+    sum_rows(x, 300, sum.bytes(), false);
+    sums.push_back(sum.to_vector());
+  }
+  set_threads(1);
+  for (const auto& sum : sums) EXPECT_EQ(sum, sums[0]);
+}
+
+TEST(RowSum, KnowsTheRowsOfAnArray) {
+  EXPECT_TRUE(has_rows_of({2, 3, 4}, {4}));
+  EXPECT_TRUE(has_rows_of({2, 3, 4}, {3, 4}));
+  EXPECT_TRUE(has_rows_of({2, 3, 4}, {1, 1, 4}));
+  EXPECT_FALSE(has_rows_of({2, 3, 4}, {2, 3, 4}));
+  EXPECT_FALSE(has_rows_of({2, 3, 4}, {2, 1, 4}));
+  EXPECT_FALSE(has_rows_of({2, 3, 4}, {3, 1}));
+  EXPECT_FALSE(has_rows_of({2, 3, 4}, {1}));
+  EXPECT_FALSE(has_rows_of({2, 3, 4}, {}));
+}
+
+}  // namespace
+}  // namespace xgrad::detail
