@@ -44,36 +44,34 @@ SimdVector<T> simd_broadcast(double value) {
   return SimdVector<T>(static_cast<T>(value));
 }
 
-/// The first n elements from `from`, zeros behind them; a whole vector if n is at least its width.
+/// The first n elements from `from`, `padding` behind them; a whole vector if n is at least its
+/// width.
 template <class T>
-SimdVector<T> simd_load(const T* from, Index n) {
+SimdVector<T> simd_load(const T* from, Index n, const SimdVector<T>& padding) {
   if constexpr (simd_width<T> == 1) {
     return *from;
   } else {
 #ifdef __AVX512F__
     const unsigned mask = n >= simd_width<T> ? ~0u : (1u << n) - 1u;
     if constexpr (std::is_same_v<T, float>) {
-      return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
+      return _mm512_mask_loadu_ps(padding, static_cast<__mmask16>(mask), from);
     } else {
-      return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from);
+      return _mm512_mask_loadu_pd(padding, static_cast<__mmask8>(mask), from);
     }
 #else
     if (n >= simd_width<T>) return SimdVector<T>::load_unaligned(from);
-    alignas(64) T part[simd_width<T>] = {};
+    alignas(64) T part[simd_width<T>];
+    padding.store_aligned(part);
     std::memcpy(part, from, static_cast<std::size_t>(n) * sizeof(T));
     return SimdVector<T>::load_aligned(part);
 #endif
   }
 }
 
-/// The same with `padding` in the lanes behind them.
+/// The same with zeros behind them.
 template <class T>
-SimdVector<T> simd_load(const T* from, Index n, const SimdVector<T>& padding) {
-  if (n >= simd_width<T>) return simd_load(from, n);
-  alignas(64) T part[simd_width<T>];
-  if constexpr (simd_width < T >> 1) padding.store_aligned(part);
-  std::memcpy(part, from, static_cast<std::size_t>(n) * sizeof(T));
-  return simd_load(part, simd_width<T>);
+SimdVector<T> simd_load(const T* from, Index n) {
+  return simd_load(from, n, SimdVector<T>(T(0)));
 }
 
 /// Writes the first n elements; all if n is at least the width.

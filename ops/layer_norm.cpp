@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/op.hpp>
@@ -14,13 +16,16 @@ namespace {
 /// h = (x - center) scale.
 template <class T>
 struct Normalization {
+  Accumulator<T> scale;
   SimdVector<T> center;
-  SimdVector<T> scale;
+  SimdVector<T> factor;
 
+  Normalization(const T* x, Index n, double eps) : Normalization(Moments<T>(x, n), n, eps) {}
   Normalization(const Moments<T>& moments, Index n, double eps)
-      : center(static_cast<T>(moments.mean)),
-        scale(static_cast<T>(1.0 / std::sqrt(moments.squares / static_cast<double>(n) + eps))) {}
-  SimdVector<T> operator()(const SimdVector<T>& x) const { return (x - center) * scale; }
+      : scale(1.0 / std::sqrt(moments.squares * (1.0 / static_cast<double>(n)) + eps)),
+        center(static_cast<T>(moments.mean)),
+        factor(static_cast<T>(scale)) {}
+  SimdVector<T> operator()(const SimdVector<T>& x) const { return (x - center) * factor; }
 };
 
 /// The derivative along one row: dx = scale (dh - mean(dh) - h mean(dh h)).
@@ -34,7 +39,7 @@ class RowGradient {
 
   SimdVector<T> h(const SimdVector<T>& x) const { return normalization_(x); }
   SimdVector<T> operator()(const SimdVector<T>& dh, const SimdVector<T>& h) const {
-    return normalization_.scale * (dh - mean_ - h * slope_);
+    return normalization_.factor * (dh - mean_ - h * slope_);
   }
 
  private:
@@ -55,18 +60,33 @@ class RowGradient {
 
   RowGradient(const Sums& sums, Index n, double eps)
       : normalization_(sums.moments, n, eps), mean_(T(0)), slope_(T(0)) {
-    const auto count = static_cast<double>(n);
-    const Accumulator<T> scale = 1.0 / std::sqrt(sums.moments.squares / count + eps);
-    const Accumulator<T> mean = sums.gradient.sum() / count;
+    const double inverse = 1.0 / static_cast<double>(n);
+    const Accumulator<T> mean = sums.gradient.sum() * inverse;
     const Accumulator<T> shift = sums.moments.mean - sums.origin;
+    const Accumulator<T> product = sums.product.sum() * inverse - shift * mean;
     mean_ = SimdVector<T>(static_cast<T>(mean));
-    slope_ = SimdVector<T>(static_cast<T>(scale * (sums.product.sum() / count - shift * mean)));
+    slope_ = SimdVector<T>(static_cast<T>(normalization_.scale * product));
   }
 
   Normalization<T> normalization_;
   SimdVector<T> mean_;
   SimdVector<T> slope_;
 };
+
+/// use(row, sums(row)) for the first elements of rows of length n, in groups: so the sums of one
+/// row do not wait for those of another, and the group stays in cache.
+template <class Sums, class Use>
+void each_row(Index size, Index n, Sums&& sums, Use&& use) {
+  constexpr Index most_rows = 8;
+  constexpr Index most_elements = 4096;
+  const Index step = std::clamp<Index>(most_elements / std::max<Index>(n, 1), 1, most_rows) * n;
+  std::optional<decltype(sums(size))> made[most_rows];
+  for (Index begin = 0; begin < size; begin += step) {
+    const Index end = std::min(size, begin + step);
+    for (Index at = begin, i = 0; at < end; at += n) made[i++].emplace(sums(at));
+    for (Index at = begin, i = 0; at < end; at += n) use(at, *made[i++]);
+  }
+}
 
 Var average(const Var& x) { return mean(x, {-1}, {.keep = true}); }
 Var inverse_deviation(const Var& x, double eps) {
@@ -86,16 +106,21 @@ struct NormalizeGradient {
     const Tensor dx = Tensor::uninitialized(x.shape(), x.dtype());
     const Index n = x.shape().back();
     dispatch(x.dtype(), [&]<class T>() {
-      for (Index at = 0; at < x.size(); at += n) {
-        const T* row = x.data<T>() + at;
-        const T* dh = g.data<T>() + at;
-        T* to = dx.mutable_data<T>() + at;
-        const RowGradient<T> pull(row, n, eps, [&](Index j) { return simd_load(dh + j, n - j); });
-        for (Index j = 0; j < n; j += simd_width<T>) {
-          const SimdVector<T> h = pull.h(simd_load(row + j, n - j));
-          simd_store(to + j, n - j, pull(simd_load(dh + j, n - j), h));
-        }
-      }
+      const T* from = x.data<T>();
+      const T* dh = g.data<T>();
+      T* to = dx.mutable_data<T>();
+      each_row(
+          x.size(), n,
+          [&](Index at) {
+            return RowGradient<T>(from + at, n, eps,
+                                  [&](Index j) { return simd_load(dh + at + j, n - j); });
+          },
+          [&](Index at, const RowGradient<T>& pull) {
+            for (Index j = 0; j < n; j += simd_width<T>) {
+              const SimdVector<T> h = pull.h(simd_load(from + at + j, n - j));
+              simd_store(to + at + j, n - j, pull(simd_load(dh + at + j, n - j), h));
+            }
+          });
     });
     return dx;
   }
@@ -134,10 +159,11 @@ struct Normalize {
     const Tensor y = Tensor::uninitialized(x.shape(), x.dtype());
     const Index n = x.shape().back();
     dispatch(x.dtype(), [&]<class T>() {
-      for (Index at = 0; at < x.size(); at += n) {
-        const T* row = x.data<T>() + at;
-        row_map(row, y.mutable_data<T>() + at, n, Normalization<T>(Moments<T>(row, n), n, eps));
-      }
+      const T* from = x.data<T>();
+      T* to = y.mutable_data<T>();
+      each_row(
+          x.size(), n, [&](Index at) { return Normalization<T>(from + at, n, eps); },
+          [&](Index at, const Normalization<T>& h) { row_map(from + at, to + at, n, h); });
     });
     return y;
   }
@@ -162,18 +188,21 @@ struct LayerNorm {
     const Tensor y = Tensor::uninitialized(x.shape(), x.dtype());
     const Index n = x.shape().back();
     dispatch(x.dtype(), [&]<class T>() {
+      const T* from = x.data<T>();
       const T* w = weight.data<T>();
-      for (Index at = 0; at < x.size(); at += n) {
-        const T* row = x.data<T>() + at;
-        const T* b = bias.data<T>() + (bias_is_row ? 0 : at);
-        T* to = y.mutable_data<T>() + at;
-        const Normalization<T> h(Moments<T>(row, n), n, eps);
-        for (Index j = 0; j < n; j += simd_width<T>) {
-          const Index left = n - j;
-          simd_store(to + j, left,
-                     h(simd_load(row + j, left)) * simd_load(w + j, left) + simd_load(b + j, left));
-        }
-      }
+      const T* b = bias.data<T>();
+      T* to = y.mutable_data<T>();
+      each_row(
+          x.size(), n, [&](Index at) { return Normalization<T>(from + at, n, eps); },
+          [&](Index at, const Normalization<T>& h) {
+            const T* b_row = b + (bias_is_row ? 0 : at);
+            for (Index j = 0; j < n; j += simd_width<T>) {
+              const Index left = n - j;
+              simd_store(to + at + j, left,
+                         h(simd_load(from + at + j, left)) * simd_load(w + j, left) +
+                             simd_load(b_row + j, left));
+            }
+          });
     });
     return y;
   }
@@ -208,25 +237,29 @@ struct LayerNorm {
     const Index n = x.shape().back();
     dispatch(x.dtype(), [&]<class T>() {
       using V = SimdVector<T>;
+      const T* from = x.data<T>();
       const T* w = weight.data<T>();
+      const T* g = dy.data<T>();
+      T* dx = by_x.mutable_data<T>();
       T* dw = by_weight.mutable_data<T>();
-      for (Index at = 0; at < x.size(); at += n) {
-        const T* row = x.data<T>() + at;
-        const T* g = dy.data<T>() + at;
-        T* dx = by_x.mutable_data<T>() + at;
-        // dh passes through memory, lest its product be fused into the sums of one pass only.
-        const RowGradient<T> pull(row, n, eps, [&](Index j) {
-          const V dh = simd_load(g + j, n - j) * simd_load(w + j, n - j);
-          simd_store(dx + j, n - j, dh);
-          return dh;
-        });
-        for (Index j = 0; j < n; j += simd_width<T>) {
-          const Index left = n - j;
-          const V h = pull.h(simd_load(row + j, left));
-          simd_store(dx + j, left, pull(simd_load(dx + j, left), h));
-          simd_store(dw + j, left, simd_load(dw + j, left) + simd_load(g + j, left) * h);
-        }
-      }
+      each_row(
+          x.size(), n,
+          // dh passes through memory, lest its product be fused into the sums of one pass only.
+          [&](Index at) {
+            return RowGradient<T>(from + at, n, eps, [&](Index j) {
+              const V dh = simd_load(g + at + j, n - j) * simd_load(w + j, n - j);
+              simd_store(dx + at + j, n - j, dh);
+              return dh;
+            });
+          },
+          [&](Index at, const RowGradient<T>& pull) {
+            for (Index j = 0; j < n; j += simd_width<T>) {
+              const Index left = n - j;
+              const V h = pull.h(simd_load(from + at + j, left));
+              simd_store(dx + at + j, left, pull(simd_load(dx + at + j, left), h));
+              simd_store(dw + j, left, simd_load(dw + j, left) + simd_load(g + at + j, left) * h);
+            }
+          });
     });
     return {by_x, by_weight};
   }

@@ -79,10 +79,10 @@ struct Moments {
       sum_of_squares += distance * distance;
       each(j, distance);
     }
-    const auto count = static_cast<double>(n);
-    const Accumulator<T> shift = sum.sum() / count;
+    const Accumulator<T> total = sum.sum();
+    const Accumulator<T> shift = total * (1.0 / static_cast<double>(n));
     mean = Accumulator<T>(n > 0 ? x[0] : T(0)) + shift;
-    squares = sum_of_squares.sum() - count * shift * shift;
+    squares = sum_of_squares.sum() - total * shift;
   }
 };
 
