@@ -174,7 +174,12 @@ void backward_kernel(const Strips& s) {
       const Index n = s.cols - j;
       V leaves[E::leaves];
       V pulls[E::leaves];
-      for (int i = 0; i < E::leaves; ++i) leaves[i] = simd_load(in[i] + j, n);
+      // What the forward pass wrote long ago is fetched a row ahead.
+      for (int i = 0; i < E::leaves; ++i) {
+        leaves[i] = simd_load(in[i] + j, n);
+        __builtin_prefetch(in[i] + s.leaf[i].value_row + j);
+        __builtin_prefetch(target[i] + s.leaf[i].target_row + j, 1);
+      }
       Evaluated<V, E>({leaves, constants}).pull(simd_load(gradient + j, n), pulls);
       // One leaf after the other: two leaves may be the same memory.
       for (int i = 0; i < E::leaves; ++i) {

@@ -41,6 +41,8 @@ constexpr std::size_t max_vectors(std::size_t rows) {
   return std::min<std::size_t>(6, max_tile / rows);
 }
 
+constexpr std::size_t steps_of_a_fetch = 192;  // from so many on they take longer than a fetch
+
 constexpr std::size_t divide_up(std::size_t x, std::size_t y) { return (x + y - 1) / y; }
 
 constexpr std::ptrdiff_t offset(std::size_t steps, std::ptrdiff_t stride) {
@@ -144,6 +146,14 @@ void compute_column(const TiledProduct<T>& p, std::size_t vectors) {
     const T* start = p.start ? p.start + offset(row, p.start_row) : nullptr;
     T* c = p.c + offset(row, p.c_row);
     if (p.n == tile_cols) {
+      // The next tile's start, whose rows no hardware foresees, is fetched meanwhile.
+      if (p.k >= steps_of_a_fetch && start && p.start_row > 0 && row + rows < p.m) {
+        for (std::size_t r = 0; r < rows; ++r) {
+          for (std::size_t v = 0; v < vectors; ++v) {
+            __builtin_prefetch(start + offset(rows + r, p.start_row) + v * lanes<T>);
+          }
+        }
+      }
       kernel(p.k, a, p.a_row, p.a_step, p.b, p.b_vector, p.b_step, start, p.start_row, c, p.c_row);
       return;
     }

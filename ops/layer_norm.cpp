@@ -112,8 +112,10 @@ struct NormalizeGradient {
       each_row(
           x.size(), n,
           [&](Index at) {
-            return RowGradient<T>(from + at, n, eps,
-                                  [&](Index j) { return simd_load(dh + at + j, n - j); });
+            return RowGradient<T>(from + at, n, eps, [&](Index j) {
+              __builtin_prefetch(dh + at + n + j);
+              return simd_load(dh + at + j, n - j);
+            });
           },
           [&](Index at, const RowGradient<T>& pull) {
             for (Index j = 0; j < n; j += simd_width<T>) {
@@ -247,6 +249,7 @@ struct LayerNorm {
           // dh passes through memory, lest its product be fused into the sums of one pass only.
           [&](Index at) {
             return RowGradient<T>(from + at, n, eps, [&](Index j) {
+              __builtin_prefetch(g + at + n + j);
               const V dh = simd_load(g + at + j, n - j) * simd_load(w + j, n - j);
               simd_store(dx + at + j, n - j, dh);
               return dh;

@@ -74,6 +74,7 @@ struct Moments {
     const WideVector<T> origin(first);
     WideVector<T> sum, sum_of_squares;
     for (Index j = 0; j < n; j += simd_width<T>) {
+      __builtin_prefetch(x + n + j);  // the next row
       const WideVector<T> distance = WideVector<T>(simd_load(x + j, n - j, first)) - origin;
       sum += distance;
       sum_of_squares += distance * distance;
