@@ -200,6 +200,8 @@ struct LayerNorm {
             const T* b_row = b + (bias_is_row ? 0 : at);
             for (Index j = 0; j < n; j += simd_width<T>) {
               const Index left = n - j;
+              __builtin_prefetch(b_row + n + j);
+              __builtin_prefetch(to + at + n + j, 1);
               simd_store(to + at + j, left,
                          h(simd_load(from + at + j, left)) * simd_load(w + j, left) +
                              simd_load(b_row + j, left));
