@@ -132,6 +132,14 @@ struct Evaluated<V, Pointwise<Op, Args...>>
   using EvaluatedOp<V, Op, std::index_sequence_for<Args...>, Args...>::EvaluatedOp;
 };
 
+template <class E>
+inline constexpr bool is_transcendental = false;
+template <class Op, class... Args>
+inline constexpr bool is_transcendental<Pointwise<Op, Args...>> = requires {
+  requires Op::transcendental;
+}
+|| (is_transcendental<Args> || ...);
+
 template <class T, class E>
 void forward_kernel(const Strips& s) {
   using V = SimdVector<T>;
@@ -174,11 +182,12 @@ void backward_kernel(const Strips& s) {
       const Index n = s.cols - j;
       V leaves[E::leaves];
       V pulls[E::leaves];
-      // What the forward pass wrote long ago is fetched a row ahead.
       for (int i = 0; i < E::leaves; ++i) {
         leaves[i] = simd_load(in[i] + j, n);
-        __builtin_prefetch(in[i] + s.leaf[i].value_row + j);
-        __builtin_prefetch(target[i] + s.leaf[i].target_row + j, 1);
+        if constexpr (is_transcendental<E>) {  // time enough to fetch what is a row ahead
+          __builtin_prefetch(in[i] + s.leaf[i].value_row + j);
+          __builtin_prefetch(target[i] + s.leaf[i].target_row + j, 1);
+        }
       }
       Evaluated<V, E>({leaves, constants}).pull(simd_load(gradient + j, n), pulls);
       // One leaf after the other: two leaves may be the same memory.

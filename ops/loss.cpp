@@ -27,6 +27,7 @@ struct Huber {
 
 struct BinaryCrossEntropy {
   static constexpr const char* name = "binary_cross_entropy_with_logits";
+  static constexpr bool transcendental = true;
   static auto value(auto x, auto t) { return (1.0 - t) * x + Softplus::value(-x); }
   static auto pullback(auto g, auto, auto x, auto t) {
     return std::tuple(g * (sigmoid(x) - t), -g * x);

@@ -87,21 +87,25 @@ double number(const V&, double value) {
 
 struct Exp {
   static constexpr const char* name = "exp";
+  static constexpr bool transcendental = true;
   static auto value(auto x) { return exp(x); }
   static auto pullback(auto g, auto y, auto) { return g * y; }
 };
 struct Log {
   static constexpr const char* name = "log";
+  static constexpr bool transcendental = true;
   static auto value(auto x) { return log(x); }
   static auto pullback(auto g, auto, auto x) { return g / x; }
 };
 struct Log1p {
   static constexpr const char* name = "log1p";
+  static constexpr bool transcendental = true;
   static auto value(auto x) { return log1p(x); }
   static auto pullback(auto g, auto, auto x) { return g / (1.0 + x); }
 };
 struct Expm1 {
   static constexpr const char* name = "expm1";
+  static constexpr bool transcendental = true;
   static auto value(auto x) { return expm1(x); }
   static auto pullback(auto g, auto, auto x) { return g * exp(x); }  // y + 1 cancels
 };
@@ -117,6 +121,7 @@ struct Square {
 };
 struct Pow {
   static constexpr const char* name = "pow";
+  static constexpr bool transcendental = true;
   static auto value(auto a, auto b) { return power(a, b); }
   static auto pullback(auto g, auto y, auto a, auto b) {
     // What is not chosen must stay finite too, for the sake of higher derivatives.
@@ -138,16 +143,19 @@ struct Abs {
 };
 struct Sin {
   static constexpr const char* name = "sin";
+  static constexpr bool transcendental = true;
   static auto value(auto x) { return sin(x); }
   static auto pullback(auto g, auto, auto x) { return g * cos(x); }
 };
 struct Cos {
   static constexpr const char* name = "cos";
+  static constexpr bool transcendental = true;
   static auto value(auto x) { return cos(x); }
   static auto pullback(auto g, auto, auto x) { return -g * sin(x); }
 };
 struct Erf {
   static constexpr const char* name = "erf";
+  static constexpr bool transcendental = true;
   static constexpr bool analytic = false;
   static auto value(auto x) { return erf(x); }
   static auto pullback(auto g, auto, auto x) {
@@ -156,11 +164,13 @@ struct Erf {
 };
 struct Sigmoid {
   static constexpr const char* name = "sigmoid";
+  static constexpr bool transcendental = true;
   static auto value(auto x) { return sigmoid(x); }
   static auto pullback(auto g, auto y, auto) { return g * y * (1.0 - y); }
 };
 struct Tanh {
   static constexpr const char* name = "tanh";
+  static constexpr bool transcendental = true;
   static auto value(auto x) { return tanh(x); }
   static auto pullback(auto g, auto y, auto) { return g * (1.0 - y * y); }
 };
@@ -179,6 +189,7 @@ struct LeakyRelu {
 };
 struct Elu {
   static constexpr const char* name = "elu";
+  static constexpr bool transcendental = true;
   static auto value(auto x, auto alpha) { return where(is_negative(x), alpha * expm1(x), x); }
   static auto pullback(auto g, auto, auto x, auto alpha) {
     // Of the branch that is not taken not even the exponential may overflow: 0 * inf is NaN.
@@ -188,6 +199,7 @@ struct Elu {
 };
 struct Gelu {
   static constexpr const char* name = "gelu";
+  static constexpr bool transcendental = true;
   static constexpr bool analytic = false;
   static auto value(auto x) { return x * cumulative(x); }
   static auto pullback(auto g, auto, auto x) { return g * (cumulative(x) + x * density(x)); }
@@ -200,6 +212,7 @@ struct Gelu {
 };
 struct Softplus {
   static constexpr const char* name = "softplus";
+  static constexpr bool transcendental = true;
   static auto value(auto x) {
     const auto negative = is_negative(x);  // of x and of -|x| alike
     return where(negative, 0.0, x) + log1p(exp(where(negative, x, -x)));
@@ -208,6 +221,7 @@ struct Softplus {
 };
 struct Silu {
   static constexpr const char* name = "silu";
+  static constexpr bool transcendental = true;
   static auto value(auto x) { return x * sigmoid(x); }
   static auto pullback(auto g, auto, auto x) {
     return g * (sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))));
