@@ -6,6 +6,7 @@
 #include <xgrad/core/gemm.hpp>
 #include <xgrad/core/outer_gemm.hpp>
 #include <xgrad/core/packed_gemm.hpp>
+#include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/threads.hpp>
 #include <xgrad/core/var.hpp>
 
@@ -92,11 +93,7 @@ void blas_in_parts(const Matrix& a, const Matrix& b, T* c, Index ldc, bool accum
   const Index along = by_rows ? m : n;
   const Index parts = work < 4e6 ? 1 : std::min<Index>(along / 64, work < 4e7 ? 2 : 4);
   if (parts <= 1) return blas(a, b, c, ldc, accumulate);
-  const Index step = (along / parts + 31) / 32 * 32;
-  parallel_for(parts, [&](Index part) {
-    const Index first = std::min(along, part * step);
-    const Index last = part + 1 == parts ? along : std::min(along, first + step);
-    if (first == last) return;
+  parallel_ranges(along, parts, 32, [&](Index first, Index last) {
     if (by_rows) {
       blas(rows_of<T>(a, first, last), b, c + first * ldc, ldc, accumulate);
     } else {

@@ -1,8 +1,8 @@
 #include <algorithm>
 
+#include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/row_sum.hpp>
 #include <xgrad/core/simd.hpp>
-#include <xgrad/core/threads.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -38,11 +38,8 @@ void sum_rows(const Tensor& matrix, Index rows, std::byte* to, bool assign) {
   const Index cols = matrix.size() / rows;
   const Index parts =
       std::clamp<Index>(std::min(matrix.size() / elements_per_part, cols / grain), 1, threads());
-  const Index step = (cols / parts + grain - 1) / grain * grain;
   dispatch(matrix.dtype(), [&]<class T>() {
-    parallel_for(parts, [&](Index part) {
-      const Index first = std::min(cols, part * step);
-      const Index last = part + 1 == parts ? cols : std::min(cols, first + step);
+    parallel_ranges(cols, parts, grain, [&](Index first, Index last) {
       sum_columns(matrix.data<T>() + first, rows, last - first, cols,
                   reinterpret_cast<T*>(to) + first, assign);
     });

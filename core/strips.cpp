@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <array>
 
+#include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/strips.hpp>
-#include <xgrad/core/threads.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -161,11 +161,7 @@ void run(StripKernel kernel, const Strips& strips, int leaves, bool split) {
   const Index work = strips.rows * strips.cols;
   const Index parts = std::min<Index>({threads(), work / parallel_elements, strips.cols / grain});
   if (!split || parts <= 1) return kernel(strips);
-  const Index step = (strips.cols / parts + grain - 1) / grain * grain;
-  parallel_for(parts, [&](Index part) {
-    const Index first = std::min(strips.cols, part * step);
-    const Index last = part + 1 == parts ? strips.cols : std::min(strips.cols, first + step);
-    if (first == last) return;
+  parallel_ranges(strips.cols, parts, grain, [&](Index first, Index last) {
     alignas(64) T scratch[simd_width<T>];
     const auto skip = [first](const void* at) { return static_cast<const T*>(at) + first; };
     Strips own = strips;

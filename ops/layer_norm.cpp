@@ -46,12 +46,11 @@ class RowGradient {
   struct Sums {
     WideVector<T> gradient;
     WideVector<T> product;  ///< of gradient and distance
-    Accumulator<T> origin;
     Moments<T> moments;
 
     template <class F>
     Sums(const T* x, Index n, F& dh)
-        : origin(n > 0 ? x[0] : T(0)), moments(x, n, [&](Index j, const WideVector<T>& distance) {
+        : moments(x, n, [&](Index j, const WideVector<T>& distance) {
             const WideVector<T> wide(dh(j));
             gradient += wide;
             product += wide * distance;
@@ -62,8 +61,7 @@ class RowGradient {
       : normalization_(sums.moments, n, eps), mean_(T(0)), slope_(T(0)) {
     const double inverse = 1.0 / static_cast<double>(n);
     const Accumulator<T> mean = sums.gradient.sum() * inverse;
-    const Accumulator<T> shift = sums.moments.mean - sums.origin;
-    const Accumulator<T> product = sums.product.sum() * inverse - shift * mean;
+    const Accumulator<T> product = sums.product.sum() * inverse - sums.moments.shift * mean;
     mean_ = SimdVector<T>(static_cast<T>(mean));
     slope_ = SimdVector<T>(static_cast<T>(normalization_.scale * product));
   }

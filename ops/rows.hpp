@@ -62,6 +62,7 @@ Accumulator<T> row_sum(const T* x, Index n) {
 template <class T>
 struct Moments {
   Accumulator<T> mean;
+  Accumulator<T> shift;  ///< of the mean from the first element
   Accumulator<T> squares;
 
   Moments(const T* x, Index n) : Moments(x, n, [](Index, const WideVector<T>&) {}) {}
@@ -81,7 +82,7 @@ struct Moments {
       each(j, distance);
     }
     const Accumulator<T> total = sum.sum();
-    const Accumulator<T> shift = total * (1.0 / static_cast<double>(n));
+    shift = total * (1.0 / static_cast<double>(n));
     mean = Accumulator<T>(n > 0 ? x[0] : T(0)) + shift;
     squares = sum_of_squares.sum() - total * shift;
   }
