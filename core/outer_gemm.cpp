@@ -12,6 +12,7 @@ constexpr std::size_t block_rows = 384;
 #else
 constexpr std::size_t block_rows = 128;
 #endif
+constexpr std::size_t rows_worth_copies = 128;  // of c
 
 }  // namespace
 
@@ -28,22 +29,32 @@ bool outer_gemm_pays(std::size_t m, std::size_t n) {
 template <class T>
 void outer_gemm(std::size_t m, std::size_t n, std::size_t k, const T* a, std::ptrdiff_t lda,
                 const T* b, std::ptrdiff_t ldb, Start<T> start, T* c, std::ptrdiff_t ldc) {
+  const TiledProduct<T> product{.m = m,
+                                .n = n,
+                                .k = k,
+                                .a = a,
+                                .a_row = 1,
+                                .a_step = lda,
+                                .b = b,
+                                .b_vector = static_cast<std::ptrdiff_t>(tile_lanes<T>()),
+                                .b_step = ldb,
+                                .b_is_padded = false,
+                                .start = start.data,
+                                .start_row = start.row,
+                                .c = c,
+                                .c_row = ldc};
+  if (m >= rows_worth_copies && k > 0) return compute_copying_b(product, block_rows);
   for (std::size_t row = 0; row == 0 || row < k; row += block_rows) {
     const auto step = static_cast<std::ptrdiff_t>(row);
-    compute(TiledProduct<T>{.m = m,
-                            .n = n,
-                            .k = std::min(block_rows, k - row),
-                            .a = a + step * lda,
-                            .a_row = 1,
-                            .a_step = lda,
-                            .b = b + step * ldb,
-                            .b_vector = static_cast<std::ptrdiff_t>(tile_lanes<T>()),
-                            .b_step = ldb,
-                            .b_is_padded = false,
-                            .start = row == 0 ? start.data : c,
-                            .start_row = row == 0 ? start.row : ldc,
-                            .c = c,
-                            .c_row = ldc});
+    TiledProduct<T> block = product;
+    block.k = std::min(block_rows, k - row);
+    block.a += step * lda;
+    block.b += step * ldb;
+    if (row > 0) {
+      block.start = c;
+      block.start_row = ldc;
+    }
+    compute(block);
   }
 }
 

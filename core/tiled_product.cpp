@@ -41,8 +41,6 @@ constexpr std::size_t max_vectors(std::size_t rows) {
   return std::min<std::size_t>(6, max_tile / rows);
 }
 
-constexpr std::size_t steps_of_a_fetch = 192;  // from so many on they take longer than a fetch
-
 constexpr std::size_t divide_up(std::size_t x, std::size_t y) { return (x + y - 1) / y; }
 
 constexpr std::ptrdiff_t offset(std::size_t steps, std::ptrdiff_t stride) {
@@ -61,6 +59,11 @@ void for_each_piece(std::size_t total, std::size_t limit, F f) {
   }
 }
 
+/// The size of the i-th of `parts` nearly equal parts of `total`.
+constexpr std::size_t part_of(std::size_t total, std::size_t i, std::size_t parts) {
+  return total * (i + 1) / parts - total * i / parts;
+}
+
 /// f(0), ... f(N - 1) with constant arguments: only then does g++ keep an array in registers.
 template <std::size_t N, class F>
 [[gnu::always_inline]] inline void unroll(F f) {
@@ -70,28 +73,70 @@ template <std::size_t N, class F>
   (std::make_index_sequence<N>());
 }
 
-/// R x V vectors of c. The arguments are those of TiledProduct.
+/// What is done for later tiles on the way.
+template <class T>
+struct Aside {
+  const T* next_start = nullptr;  ///< of the next tile: its rows are fetched
+  const T* next_c = nullptr;
+  std::size_t copies = 0;  ///< of rows of b, that they lie adjacent
+  const T* from = nullptr;
+  std::ptrdiff_t from_row = 0;
+  T* to = nullptr;
+  const T* fetch = nullptr;  ///< as many rows, which the next tile copies
+};
+
+/// A product of R x V vectors. Rows of start, c and b lie pages apart, where no hardware foresees
+/// them; they are fetched a few at a time between the steps, which many misses at once would delay.
 template <class T, std::size_t R, std::size_t V>
-void compute_tile(std::size_t k, const T* a, std::ptrdiff_t a_row, std::ptrdiff_t a_step,
-                  const T* b, std::ptrdiff_t b_vector, std::ptrdiff_t b_step, const T* start,
-                  std::ptrdiff_t start_row, T* c, std::ptrdiff_t c_row) {
+void compute_tile(const TiledProduct<T>& p, const Aside<T>& aside) {
   Batch<T> sum[R][V];
   const auto each = [](auto f) { unroll<R>([&](auto r) { unroll<V>([&](auto v) { f(r, v); }); }); };
-  if (start) {
+  if (p.start) {
     each([&](auto r, auto v) {
-      sum[r][v] = Batch<T>::load_unaligned(start + offset(r, start_row) + v * lanes<T>);
+      sum[r][v] = Batch<T>::load_unaligned(p.start + offset(r, p.start_row) + v * lanes<T>);
     });
   } else {
     each([&](auto r, auto v) { sum[r][v] = Batch<T>(T(0)); });
   }
-  for (; k > 0; --k, a += a_step, b += b_step) {
-    Batch<T> row[V];
-    unroll<V>([&](auto v) { row[v] = Batch<T>::load_unaligned(b + offset(v, b_vector)); });
-    unroll<R>([&](auto r) {
-      const Batch<T> x(a[offset(r, a_row)]);
-      unroll<V>([&](auto v) { sum[r][v] = multiply_add<T>(x, row[v], sum[r][v]); });
-    });
+  const T* a = p.a;
+  const T* lower_a = p.a + offset(R / 2, p.a_row);  // with fewer multiples of a_row in registers
+  const T* b = p.b;
+  const std::ptrdiff_t a_row = p.a_row;
+  const std::ptrdiff_t a_step = p.a_step;
+  const std::ptrdiff_t b_vector = p.b_vector;
+  const std::ptrdiff_t b_step = p.b_step;
+  for (std::size_t part = 0; part < R; ++part) {
+    if (aside.next_start) {
+      const T* row = aside.next_start + offset(part, p.start_row);
+      unroll<V>([&](auto v) { __builtin_prefetch(row + v * lanes<T>); });
+    }
+    if (aside.next_c) {
+      const T* row = aside.next_c + offset(part, p.c_row);
+      unroll<V>([&](auto v) { __builtin_prefetch(row + v * lanes<T>, 1); });
+    }
+    for (std::size_t i = aside.copies * part / R; i < aside.copies * (part + 1) / R; ++i) {
+      const T* from = aside.from + offset(i, aside.from_row);
+      const T* fetch = aside.fetch + offset(i, aside.from_row);
+      T* to = aside.to + i * V * lanes<T>;
+      unroll<V>([&](auto v) {
+        __builtin_prefetch(fetch + v * lanes<T>);
+        Batch<T>::load_unaligned(from + v * lanes<T>).store_unaligned(to + v * lanes<T>);
+      });
+    }
+    for (std::size_t steps = part_of(p.k, part, R); steps > 0; --steps) {
+      Batch<T> row[V];
+      unroll<V>([&](auto v) { row[v] = Batch<T>::load_unaligned(b + offset(v, b_vector)); });
+      unroll<R>([&](auto r) {
+        const Batch<T> x(r < R / 2 ? a[offset(r, a_row)] : lower_a[offset(r - R / 2, a_row)]);
+        unroll<V>([&](auto v) { sum[r][v] = multiply_add<T>(x, row[v], sum[r][v]); });
+      });
+      a += a_step;
+      lower_a += a_step;
+      b += b_step;
+    }
   }
+  T* const c = p.c;
+  const std::ptrdiff_t c_row = p.c_row;
   each([&](auto r, auto v) { sum[r][v].store_unaligned(c + offset(r, c_row) + v * lanes<T>); });
 }
 
@@ -135,40 +180,73 @@ void store_row(const T* from, std::size_t n, std::size_t vectors, T* to) {
   simd_store<T>(to + whole, static_cast<Index>(n - whole), Batch<T>::load_unaligned(from + whole));
 }
 
-/// The tiles of one column of tiles.
+/// Rows of b to be copied for another column of tiles.
 template <class T>
-void compute_column(const TiledProduct<T>& p, std::size_t vectors) {
+struct Copy {
+  const T* from = nullptr;
+  std::ptrdiff_t from_row = 0;
+  T* to = nullptr;
+  std::size_t rows = 0;
+};
+
+/// The tiles of one column of tiles. Rows are copied only if it consists of whole vectors.
+template <class T>
+void compute_column(const TiledProduct<T>& column, std::size_t vectors, bool is_last,
+                    const Copy<T>& copy = {}) {
   const std::size_t tile_cols = vectors * lanes<T>;
-  const std::ptrdiff_t copy_row = offset(tile_cols, 1);
-  for_each_piece(p.m, max_rows, [&](std::size_t row, std::size_t rows) {
+  const bool fetches_start = column.start && column.start_row > 0 && column.start != column.c;
+  const std::size_t tiles = divide_up(column.m, max_rows);
+  std::size_t tile = 0;
+  std::size_t copied = 0;
+  for_each_piece(column.m, max_rows, [&](std::size_t row, std::size_t rows) {
     const Kernel<T> kernel = kernels<T>[rows - 1][vectors - 1];
-    const T* a = p.a + offset(row, p.a_row);
-    const T* start = p.start ? p.start + offset(row, p.start_row) : nullptr;
-    T* c = p.c + offset(row, p.c_row);
-    if (p.n == tile_cols) {
-      // The next tile's start, whose rows no hardware foresees, is fetched meanwhile.
-      if (p.k >= steps_of_a_fetch && start && p.start_row > 0 && row + rows < p.m) {
-        for (std::size_t r = 0; r < rows; ++r) {
-          for (std::size_t v = 0; v < vectors; ++v) {
-            __builtin_prefetch(start + offset(rows + r, p.start_row) + v * lanes<T>);
-          }
-        }
+    TiledProduct<T> p = column;
+    p.a += offset(row, p.a_row);
+    if (p.start) p.start += offset(row, p.start_row);
+    p.c += offset(row, p.c_row);
+    if (p.n < tile_cols) {
+      // c ends within the last vector: the rest of it exists in a buffer only
+      T buffer[max_tile * lanes<T>];
+      const std::ptrdiff_t buffer_row = offset(tile_cols, 1);
+      std::fill_n(buffer, rows * tile_cols, T(0));
+      for (std::size_t r = 0; r < rows && p.start; ++r) {
+        load_row(p.start + offset(r, p.start_row), p.n, vectors, buffer + offset(r, buffer_row));
       }
-      kernel(p.k, a, p.a_row, p.a_step, p.b, p.b_vector, p.b_step, start, p.start_row, c, p.c_row);
+      T* const c = p.c;
+      p.start = p.c = buffer;
+      p.start_row = p.c_row = buffer_row;
+      kernel(p, {});
+      for (std::size_t r = 0; r < rows; ++r) {
+        store_row(buffer + offset(r, buffer_row), p.n, vectors, c + offset(r, column.c_row));
+      }
       return;
     }
-    // c ends within the last vector: the rest of it exists in a copy only
-    T copy[max_tile * lanes<T>];
-    std::fill_n(copy, rows * tile_cols, T(0));
-    for (std::size_t r = 0; r < rows && start; ++r) {
-      load_row(start + offset(r, p.start_row), p.n, vectors, copy + offset(r, copy_row));
+    Aside<T> aside;
+    const bool is_lowest = row + rows == column.m;
+    if (!is_lowest) {
+      if (fetches_start) aside.next_start = p.start + offset(rows, p.start_row);
+      aside.next_c = p.c + offset(rows, p.c_row);
+    } else if (!is_last) {
+      if (fetches_start) aside.next_start = column.start + tile_cols;
+      aside.next_c = column.c + tile_cols;
     }
-    kernel(p.k, a, p.a_row, p.a_step, p.b, p.b_vector, p.b_step, copy, copy_row, copy, copy_row);
-    for (std::size_t r = 0; r < rows; ++r) {
-      store_row(copy + offset(r, copy_row), p.n, vectors, c + offset(r, p.c_row));
-    }
+    aside.copies = part_of(copy.rows, tile++, tiles);
+    aside.from = copy.from + offset(copied, copy.from_row);
+    aside.from_row = copy.from_row;
+    aside.to = copy.to + copied * tile_cols;
+    aside.fetch = is_lowest ? aside.from : aside.from + offset(aside.copies, copy.from_row);
+    copied += aside.copies;
+    kernel(p, aside);
   });
 }
+
+/// A column of tiles in a block of steps.
+struct Column {
+  std::size_t step, steps;
+  std::size_t vector, vectors;
+  std::size_t numbers;  ///< in a row; less than the vectors hold where b ends
+  bool is_last;         ///< of the block
+};
 
 }  // namespace
 
@@ -190,7 +268,7 @@ void compute(const TiledProduct<T>& product) {
     column.start = product.start ? product.start + col : nullptr;
     column.c += col;
     if (product.b_is_padded || column.n == vectors * lanes<T>) {
-      return compute_column(column, vectors);
+      return compute_column(column, vectors, first + vectors == all);
     }
     const auto padded = Buffer::allocate(product.k * vectors * lanes<T> * sizeof(T));
     T* const to = reinterpret_cast<T*>(padded->data());
@@ -200,13 +278,69 @@ void compute(const TiledProduct<T>& product) {
     }
     column.b = to;
     column.b_step = row;
-    compute_column(column, vectors);
+    compute_column(column, vectors, first + vectors == all);
   });
+}
+
+template <class T>
+void compute_copying_b(const TiledProduct<T>& product, std::size_t block_steps) {
+  const std::size_t tallest = divide_up(product.m, divide_up(product.m, max_rows));
+  const std::size_t vectors = divide_up(product.n, lanes<T>);
+  const std::size_t columns = divide_up(vectors, max_vectors(tallest));
+  const std::size_t all = columns * divide_up(product.k, block_steps);
+  const auto column_at = [&](std::size_t i) {
+    Column at;
+    at.step = i / columns * block_steps;
+    at.steps = std::min(block_steps, product.k - at.step);
+    at.vector = vectors * (i % columns) / columns;
+    at.vectors = part_of(vectors, i % columns, columns);
+    at.numbers = std::min(at.vectors * lanes<T>, product.n - at.vector * lanes<T>);
+    at.is_last = i % columns + 1 == columns;
+    return at;
+  };
+  const std::size_t most = block_steps * max_vectors(tallest) * lanes<T>;
+  const auto memory = Buffer::allocate(2 * most * sizeof(T));
+  const auto copy_for = [&](std::size_t i) {
+    const Column at = column_at(i);
+    T* const to = reinterpret_cast<T*>(memory->data()) + i % 2 * most;
+    return Copy<T>{
+        product.b + offset(at.step, product.b_step) + offset(at.vector, product.b_vector),
+        product.b_step, to, at.steps};
+  };
+  bool is_copied = false;
+  for (std::size_t i = 0; i < all; ++i) {
+    const Column at = column_at(i);
+    const Copy<T> copy = copy_for(i);
+    const std::size_t width = at.vectors * lanes<T>;
+    for (std::size_t row = 0; row < copy.rows && !is_copied; ++row) {
+      load_row(copy.from + offset(row, copy.from_row), at.numbers, at.vectors,
+               copy.to + row * width);
+    }
+    TiledProduct<T> column = product;
+    column.n = at.numbers;
+    column.k = at.steps;
+    column.a += offset(at.step, product.a_step);
+    column.b = copy.to;
+    column.b_vector = offset(lanes<T>, 1);
+    column.b_step = offset(width, 1);
+    column.c += at.vector * lanes<T>;
+    if (at.step > 0) {
+      column.start = column.c;
+      column.start_row = column.c_row;
+    } else if (column.start) {
+      column.start += at.vector * lanes<T>;
+    }
+    // The next copy is made on the way where that column consists of as many whole vectors.
+    is_copied = i + 1 < all && at.numbers == width && column_at(i + 1).numbers == width;
+    compute_column(column, at.vectors, at.is_last, is_copied ? copy_for(i + 1) : Copy<T>());
+  }
 }
 
 template std::size_t tile_lanes<float>();
 template std::size_t tile_lanes<double>();
 template void compute(const TiledProduct<float>&);
 template void compute(const TiledProduct<double>&);
+template void compute_copying_b(const TiledProduct<float>&, std::size_t);
+template void compute_copying_b(const TiledProduct<double>&, std::size_t);
 
 }  // namespace xgrad::detail

@@ -33,4 +33,9 @@ std::size_t tile_lanes();
 template <class T>
 void compute(const TiledProduct<T>& product);
 
+/// The same, k > 0, in blocks of steps and on adjacent copies of b, which are made on the way: for
+/// matrices that exceed the cache. It pays where 16 tiles and more share a copy.
+template <class T>
+void compute_copying_b(const TiledProduct<T>& product, std::size_t block_steps);
+
 }  // namespace xgrad::detail

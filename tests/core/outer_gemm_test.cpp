@@ -108,4 +108,16 @@ TYPED_TEST(OuterGemm, EveryTileShape) {
   }
 }
 
+// So many rows of c that b is copied.
+TYPED_TEST(OuterGemm, TallResult) {
+  const std::size_t panel = packed_panel<TypeParam>();
+  for (const std::size_t m : {127U, 128U, 129U, 150U}) {
+    for (const std::size_t n : {std::size_t(1), 5 * panel, 12 * panel, 12 * panel + 3}) {
+      for (const std::size_t k : {1U, 5U, 384U, 400U}) {
+        for (const From from : all) this->check(m, n, k, from);
+      }
+    }
+  }
+}
+
 }  // namespace
