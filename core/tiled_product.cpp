@@ -292,10 +292,13 @@ void compute_copying_b(const TiledProduct<T>& product, std::size_t block_steps) 
     Column at;
     at.step = i / columns * block_steps;
     at.steps = std::min(block_steps, product.k - at.step);
-    at.vector = vectors * (i % columns) / columns;
-    at.vectors = part_of(vectors, i % columns, columns);
+    // Narrow columns first, for the copy of one is made beside one as wide.
+    const std::size_t j = i % columns;
+    const std::size_t narrow = columns - vectors % columns;
+    at.vectors = vectors / columns + (j < narrow ? 0 : 1);
+    at.vector = j * (vectors / columns) + (j < narrow ? 0 : j - narrow);
     at.numbers = std::min(at.vectors * lanes<T>, product.n - at.vector * lanes<T>);
-    at.is_last = i % columns + 1 == columns;
+    at.is_last = j + 1 == columns;
     return at;
   };
   const std::size_t most = block_steps * max_vectors(tallest) * lanes<T>;
