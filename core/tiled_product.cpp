@@ -189,54 +189,65 @@ struct Copy {
   std::size_t rows = 0;
 };
 
+/// The tile p, in which c ends within the last vector: the rest of it exists in a buffer only.
+template <class T>
+void compute_narrow_tile(TiledProduct<T> p, Kernel<T> kernel, std::size_t rows,
+                         std::size_t vectors) {
+  T buffer[max_tile * lanes<T>];
+  const std::size_t width = vectors * lanes<T>;
+  std::fill_n(buffer, rows * width, T(0));
+  for (std::size_t r = 0; r < rows && p.start; ++r) {
+    load_row(p.start + offset(r, p.start_row), p.n, vectors, buffer + r * width);
+  }
+  T* const c = p.c;
+  const std::ptrdiff_t c_row = p.c_row;
+  p.start = p.c = buffer;
+  p.start_row = p.c_row = offset(width, 1);
+  kernel(p, {});
+  for (std::size_t r = 0; r < rows; ++r) {
+    store_row(buffer + r * width, p.n, vectors, c + offset(r, c_row));
+  }
+}
+
 /// The tiles of one column of tiles. Rows are copied only if it consists of whole vectors.
 template <class T>
 void compute_column(const TiledProduct<T>& column, std::size_t vectors, bool is_last,
                     const Copy<T>& copy = {}) {
-  const std::size_t tile_cols = vectors * lanes<T>;
+  const std::size_t width = vectors * lanes<T>;
   const bool fetches_start = column.start && column.start_row > 0 && column.start != column.c;
-  const std::size_t tiles = divide_up(column.m, max_rows);
-  std::size_t tile = 0;
-  std::size_t copied = 0;
-  for_each_piece(column.m, max_rows, [&](std::size_t row, std::size_t rows) {
+  TiledProduct<T> p = column;
+  Aside<T> aside;
+  aside.from = copy.from;
+  aside.from_row = copy.from_row;
+  aside.to = copy.to;
+  std::size_t rows_left = copy.rows;
+  std::size_t tiles_left = divide_up(column.m, max_rows);
+  for_each_piece(column.m, max_rows, [&](std::size_t, std::size_t rows) {
     const Kernel<T> kernel = kernels<T>[rows - 1][vectors - 1];
-    TiledProduct<T> p = column;
-    p.a += offset(row, p.a_row);
-    if (p.start) p.start += offset(row, p.start_row);
-    p.c += offset(row, p.c_row);
-    if (p.n < tile_cols) {
-      // c ends within the last vector: the rest of it exists in a buffer only
-      T buffer[max_tile * lanes<T>];
-      const std::ptrdiff_t buffer_row = offset(tile_cols, 1);
-      std::fill_n(buffer, rows * tile_cols, T(0));
-      for (std::size_t r = 0; r < rows && p.start; ++r) {
-        load_row(p.start + offset(r, p.start_row), p.n, vectors, buffer + offset(r, buffer_row));
+    const std::ptrdiff_t start_step = offset(rows, p.start_row);
+    const std::ptrdiff_t c_step = offset(rows, p.c_row);
+    if (p.n < width) {
+      compute_narrow_tile(p, kernel, rows, vectors);
+    } else {
+      if (tiles_left > 1) {
+        aside.next_start = fetches_start ? p.start + start_step : nullptr;
+        aside.next_c = p.c + c_step;
+      } else {
+        aside.next_start = fetches_start && !is_last ? column.start + width : nullptr;
+        aside.next_c = is_last ? nullptr : column.c + width;
       }
-      T* const c = p.c;
-      p.start = p.c = buffer;
-      p.start_row = p.c_row = buffer_row;
-      kernel(p, {});
-      for (std::size_t r = 0; r < rows; ++r) {
-        store_row(buffer + offset(r, buffer_row), p.n, vectors, c + offset(r, column.c_row));
-      }
-      return;
+      aside.copies = rows_left / tiles_left;
+      const std::ptrdiff_t from_step = offset(aside.copies, aside.from_row);
+      aside.fetch = tiles_left > 1 ? aside.from + from_step : aside.from;
+      kernel(p, aside);
+      aside.from += from_step;
+      aside.to += aside.copies * width;
+      rows_left -= aside.copies;
     }
-    Aside<T> aside;
-    const bool is_lowest = row + rows == column.m;
-    if (!is_lowest) {
-      if (fetches_start) aside.next_start = p.start + offset(rows, p.start_row);
-      aside.next_c = p.c + offset(rows, p.c_row);
-    } else if (!is_last) {
-      if (fetches_start) aside.next_start = column.start + tile_cols;
-      aside.next_c = column.c + tile_cols;
-    }
-    aside.copies = part_of(copy.rows, tile++, tiles);
-    aside.from = copy.from + offset(copied, copy.from_row);
-    aside.from_row = copy.from_row;
-    aside.to = copy.to + copied * tile_cols;
-    aside.fetch = is_lowest ? aside.from : aside.from + offset(aside.copies, copy.from_row);
-    copied += aside.copies;
-    kernel(p, aside);
+    p.a += offset(rows, p.a_row);
+    if (p.start) p.start += start_step;
+    p.c += c_step;
+    --tiles_left;
   });
 }
 
