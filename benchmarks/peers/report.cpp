@@ -58,7 +58,7 @@ void print_machine(std::ostream& out, const nlohmann::ordered_json& machine, con
       << text("openblas") << '\n'
       << text("compiler") << ", xgrad for " << text("xgrad_isa") << "\n\n"
       << "Milliseconds: median (quartiles) of " << effort.alternations
-      << " alternations; then others' time over xgrad's.\n"
+      << " alternations, each after an untimed run; then others' time over xgrad's.\n"
       << "Training: forward, mean squared error, backward, SGD; no gradient for the input.\n"
       << "* oneDNN's primitive computes the input's gradient, too, and has the changed weights\n"
       << "  reordered to its formats in each step; compilations: " << effort.slow_alternations
