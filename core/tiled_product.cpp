@@ -73,15 +73,21 @@ template <std::size_t N, class F>
   (std::make_index_sequence<N>());
 }
 
+/// Rows of b to be copied, that they lie adjacent, for another column of tiles.
+template <class T>
+struct Copy {
+  const T* from = nullptr;
+  std::ptrdiff_t from_row = 0;
+  T* to = nullptr;
+  std::size_t rows = 0;
+};
+
 /// What is done for later tiles on the way.
 template <class T>
 struct Aside {
   const T* next_start = nullptr;  ///< of the next tile: its rows are fetched
   const T* next_c = nullptr;
-  std::size_t copies = 0;  ///< of rows of b, that they lie adjacent
-  const T* from = nullptr;
-  std::ptrdiff_t from_row = 0;
-  T* to = nullptr;
+  Copy<T> copy = {};
   const T* fetch = nullptr;  ///< as many rows, which the next tile copies
 };
 
@@ -114,10 +120,10 @@ void compute_tile(const TiledProduct<T>& p, const Aside<T>& aside) {
       const T* row = aside.next_c + offset(part, p.c_row);
       unroll<V>([&](auto v) { __builtin_prefetch(row + v * lanes<T>, 1); });
     }
-    for (std::size_t i = aside.copies * part / R; i < aside.copies * (part + 1) / R; ++i) {
-      const T* from = aside.from + offset(i, aside.from_row);
-      const T* fetch = aside.fetch + offset(i, aside.from_row);
-      T* to = aside.to + i * V * lanes<T>;
+    for (std::size_t i = aside.copy.rows * part / R; i < aside.copy.rows * (part + 1) / R; ++i) {
+      const T* from = aside.copy.from + offset(i, aside.copy.from_row);
+      const T* fetch = aside.fetch + offset(i, aside.copy.from_row);
+      T* to = aside.copy.to + i * V * lanes<T>;
       unroll<V>([&](auto v) {
         __builtin_prefetch(fetch + v * lanes<T>);
         Batch<T>::load_unaligned(from + v * lanes<T>).store_unaligned(to + v * lanes<T>);
@@ -180,15 +186,6 @@ void store_row(const T* from, std::size_t n, std::size_t vectors, T* to) {
   simd_store<T>(to + whole, static_cast<Index>(n - whole), Batch<T>::load_unaligned(from + whole));
 }
 
-/// Rows of b to be copied for another column of tiles.
-template <class T>
-struct Copy {
-  const T* from = nullptr;
-  std::ptrdiff_t from_row = 0;
-  T* to = nullptr;
-  std::size_t rows = 0;
-};
-
 /// The tile p, in which c ends within the last vector: the rest of it exists in a buffer only.
 template <class T>
 void compute_narrow_tile(TiledProduct<T> p, Kernel<T> kernel, std::size_t rows,
@@ -217,9 +214,7 @@ void compute_column(const TiledProduct<T>& column, std::size_t vectors, bool is_
   const bool fetches_start = column.start && column.start_row > 0 && column.start != column.c;
   TiledProduct<T> p = column;
   Aside<T> aside;
-  aside.from = copy.from;
-  aside.from_row = copy.from_row;
-  aside.to = copy.to;
+  aside.copy = copy;
   std::size_t rows_left = copy.rows;
   std::size_t tiles_left = divide_up(column.m, max_rows);
   for_each_piece(column.m, max_rows, [&](std::size_t, std::size_t rows) {
@@ -236,13 +231,13 @@ void compute_column(const TiledProduct<T>& column, std::size_t vectors, bool is_
         aside.next_start = fetches_start && !is_last ? column.start + width : nullptr;
         aside.next_c = is_last ? nullptr : column.c + width;
       }
-      aside.copies = rows_left / tiles_left;
-      const std::ptrdiff_t from_step = offset(aside.copies, aside.from_row);
-      aside.fetch = tiles_left > 1 ? aside.from + from_step : aside.from;
+      aside.copy.rows = rows_left / tiles_left;
+      const std::ptrdiff_t from_step = offset(aside.copy.rows, copy.from_row);
+      aside.fetch = tiles_left > 1 ? aside.copy.from + from_step : aside.copy.from;
       kernel(p, aside);
-      aside.from += from_step;
-      aside.to += aside.copies * width;
-      rows_left -= aside.copies;
+      aside.copy.from += from_step;
+      aside.copy.to += aside.copy.rows * width;
+      rows_left -= aside.copy.rows;
     }
     p.a += offset(rows, p.a_row);
     if (p.start) p.start += start_step;
