@@ -99,6 +99,28 @@ void simd_store(T* to, Index n, const SimdVector<T>& value) {
   }
 }
 
+/// A product as it is, rounded: the compiler does not fuse it into what is added to it.
+template <class T>
+SimdVector<T> rounded(SimdVector<T> product) {
+#ifdef __x86_64__
+  if constexpr (simd_width < T >> 1) {
+    asm("" : "+v"(product.data));
+    return product;
+  }
+#endif
+  asm("" : "+m"(product));
+  return product;
+}
+
+/// f(j, left) for j = 0, width, ... below n. For whole vectors `left` is a constant, so that
+/// simd_load and simd_store need no mask.
+template <class T, class F>
+[[gnu::always_inline]] inline void each_vector(Index n, F&& f) {
+  Index j = 0;
+  for (; j + simd_width<T> <= n; j += simd_width<T>) f(j, simd_width<T>);
+  if (j < n) f(j, n - j);
+}
+
 /// The type in which sums of T are taken.
 template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, float>, double, T>;

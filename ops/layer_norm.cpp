@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/op.hpp>
@@ -30,60 +28,35 @@ struct Normalization {
 
 /// The derivative along one row: dx = scale (dh - mean(dh) - h mean(dh h)).
 template <class T>
-class RowGradient {
- public:
-  /// gradient(j) is the vector of dh at j, with zeros behind the end.
-  template <class F>
-  RowGradient(const T* x, Index n, double eps, F&& gradient)
-      : RowGradient(Sums(x, n, gradient), n, eps) {}
+struct RowGradient {
+  Normalization<T> h;
+  SimdVector<T> mean;
+  SimdVector<T> slope;
 
-  SimdVector<T> h(const SimdVector<T>& x) const { return normalization_(x); }
-  SimdVector<T> operator()(const SimdVector<T>& dh, const SimdVector<T>& h) const {
-    return normalization_.factor * (dh - mean_ - h * slope_);
+  SimdVector<T> operator()(const SimdVector<T>& dh, const SimdVector<T>& h_of_x) const {
+    return h.factor * (dh - mean - h_of_x * slope);
   }
-
- private:
-  struct Sums {
-    WideVector<T> gradient;
-    WideVector<T> product;  ///< of gradient and distance
-    Moments<T> moments;
-
-    template <class F>
-    Sums(const T* x, Index n, F& dh)
-        : moments(x, n, [&](Index j, const WideVector<T>& distance) {
-            const WideVector<T> wide(dh(j));
-            gradient += wide;
-            product += wide * distance;
-          }) {}
-  };
-
-  RowGradient(const Sums& sums, Index n, double eps)
-      : normalization_(sums.moments, n, eps), mean_(T(0)), slope_(T(0)) {
-    const double inverse = 1.0 / static_cast<double>(n);
-    const Accumulator<T> mean = sums.gradient.sum() * inverse;
-    const Accumulator<T> product = sums.product.sum() * inverse - sums.moments.shift * mean;
-    mean_ = SimdVector<T>(static_cast<T>(mean));
-    slope_ = SimdVector<T>(static_cast<T>(normalization_.scale * product));
-  }
-
-  Normalization<T> normalization_;
-  SimdVector<T> mean_;
-  SimdVector<T> slope_;
 };
 
-/// use(row, sums(row)) for the first elements of rows of length n, in groups: so the sums of one
-/// row do not wait for those of another, and the group stays in cache.
-template <class Sums, class Use>
-void each_row(Index size, Index n, Sums&& sums, Use&& use) {
-  constexpr Index most_rows = 8;
-  constexpr Index most_elements = 4096;
-  const Index step = std::clamp<Index>(most_elements / std::max<Index>(n, 1), 1, most_rows) * n;
-  std::optional<decltype(sums(size))> made[most_rows];
-  for (Index begin = 0; begin < size; begin += step) {
-    const Index end = std::min(size, begin + step);
-    for (Index at = begin, i = 0; at < end; at += n) made[i++].emplace(sums(at));
-    for (Index at = begin, i = 0; at < end; at += n) use(at, *made[i++]);
-  }
+/// gradient(j, left) is the vector of dh at j, with zeros behind the end.
+template <class T, class F>
+RowGradient<T> row_gradient(const T* x, Index n, double eps, F&& gradient) {
+  const Distances<T> distances(x, n);
+  WideVector<T> sum, sum_of_squares, dh_sum, dh_product;
+  each_vector<T>(n, [&](Index j, Index left) {
+    const WideVector<T> distance = distances(j, left);
+    const WideVector<T> dh(gradient(j, left));
+    sum += distance;
+    sum_of_squares += distance * distance;
+    dh_sum += dh;
+    dh_product += dh * distance;
+  });
+  const Moments<T> moments(distances, sum, sum_of_squares);
+  const Normalization<T> h(moments, n, eps);
+  const double inverse = 1.0 / static_cast<double>(n);
+  const Accumulator<T> mean = dh_sum.sum() * inverse;
+  const Accumulator<T> product = dh_product.sum() * inverse - moments.shift * mean;
+  return {h, static_cast<T>(mean), static_cast<T>(h.scale * product)};
 }
 
 Var average(const Var& x) { return mean(x, {-1}, {.keep = true}); }
@@ -107,20 +80,14 @@ struct NormalizeGradient {
       const T* from = x.data<T>();
       const T* dh = g.data<T>();
       T* to = dx.mutable_data<T>();
-      each_row(
-          x.size(), n,
-          [&](Index at) {
-            return RowGradient<T>(from + at, n, eps, [&](Index j) {
-              __builtin_prefetch(dh + at + n + j);
-              return simd_load(dh + at + j, n - j);
-            });
-          },
-          [&](Index at, const RowGradient<T>& pull) {
-            for (Index j = 0; j < n; j += simd_width<T>) {
-              const SimdVector<T> h = pull.h(simd_load(from + at + j, n - j));
-              simd_store(to + at + j, n - j, pull(simd_load(dh + at + j, n - j), h));
-            }
-          });
+      for (Index at = 0; at < x.size(); at += n) {
+        const auto pull = row_gradient(
+            from + at, n, eps, [&](Index j, Index left) { return simd_load(dh + at + j, left); });
+        each_vector<T>(n, [&](Index j, Index left) {
+          const SimdVector<T> h = pull.h(simd_load(from + at + j, left));
+          simd_store(to + at + j, left, pull(simd_load(dh + at + j, left), h));
+        });
+      }
     });
     return dx;
   }
@@ -161,9 +128,9 @@ struct Normalize {
     dispatch(x.dtype(), [&]<class T>() {
       const T* from = x.data<T>();
       T* to = y.mutable_data<T>();
-      each_row(
-          x.size(), n, [&](Index at) { return Normalization<T>(from + at, n, eps); },
-          [&](Index at, const Normalization<T>& h) { row_map(from + at, to + at, n, h); });
+      for (Index at = 0; at < x.size(); at += n) {
+        row_map(from + at, to + at, n, Normalization<T>(from + at, n, eps));
+      }
     });
     return y;
   }
@@ -192,19 +159,17 @@ struct LayerNorm {
       const T* w = weight.data<T>();
       const T* b = bias.data<T>();
       T* to = y.mutable_data<T>();
-      each_row(
-          x.size(), n, [&](Index at) { return Normalization<T>(from + at, n, eps); },
-          [&](Index at, const Normalization<T>& h) {
-            const T* b_row = b + (bias_is_row ? 0 : at);
-            for (Index j = 0; j < n; j += simd_width<T>) {
-              const Index left = n - j;
-              __builtin_prefetch(b_row + n + j);
-              __builtin_prefetch(to + at + n + j, 1);
-              simd_store(to + at + j, left,
-                         h(simd_load(from + at + j, left)) * simd_load(w + j, left) +
-                             simd_load(b_row + j, left));
-            }
-          });
+      for (Index at = 0; at < x.size(); at += n) {
+        const Normalization<T> h(from + at, n, eps);
+        const T* b_row = b + (bias_is_row ? 0 : at);
+        each_vector<T>(n, [&](Index j, Index left) {
+          __builtin_prefetch(b_row + n + j);
+          __builtin_prefetch(to + at + n + j, 1);
+          simd_store(to + at + j, left,
+                     h(simd_load(from + at + j, left)) * simd_load(w + j, left) +
+                         simd_load(b_row + j, left));
+        });
+      }
     });
     return y;
   }
@@ -244,25 +209,22 @@ struct LayerNorm {
       const T* g = dy.data<T>();
       T* dx = by_x.mutable_data<T>();
       T* dw = by_weight.mutable_data<T>();
-      each_row(
-          x.size(), n,
-          // dh passes through memory, lest its product be fused into the sums of one pass only.
-          [&](Index at) {
-            return RowGradient<T>(from + at, n, eps, [&](Index j) {
-              __builtin_prefetch(g + at + n + j);
-              const V dh = simd_load(g + at + j, n - j) * simd_load(w + j, n - j);
-              simd_store(dx + at + j, n - j, dh);
-              return dh;
-            });
-          },
-          [&](Index at, const RowGradient<T>& pull) {
-            for (Index j = 0; j < n; j += simd_width<T>) {
-              const Index left = n - j;
-              const V h = pull.h(simd_load(from + at + j, left));
-              simd_store(dx + at + j, left, pull(simd_load(dx + at + j, left), h));
-              simd_store(dw + j, left, simd_load(dw + j, left) + simd_load(g + at + j, left) * h);
-            }
-          });
+      for (Index at = 0; at < x.size(); at += n) {
+        // Rounded, lest the product be fused into the sums of one pass only.
+        const auto dh = [&](Index j, Index left) {
+          return rounded<T>(simd_load(g + at + j, left) * simd_load(w + j, left));
+        };
+        const auto pull = row_gradient(from + at, n, eps, [&](Index j, Index left) {
+          __builtin_prefetch(g + at + n + j);
+          return dh(j, left);
+        });
+        each_vector<T>(n, [&](Index j, Index left) {
+          const V h = pull.h(simd_load(from + at + j, left));
+          const V dw_j = simd_load(dw + j, left) + simd_load(g + at + j, left) * h;
+          simd_store(dx + at + j, left, pull(dh(j, left), h));
+          simd_store(dw + j, left, dw_j);
+        });
+      }
     });
     return {by_x, by_weight};
   }

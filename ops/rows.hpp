@@ -56,34 +56,47 @@ Accumulator<T> row_sum(const T* x, Index n) {
   return row_sum(x, n, T(0), [](const WideVector<T>& value) { return value; });
 }
 
+/// How far the elements of x are from the first one; behind the end 0.
+template <class T>
+struct Distances {
+  const T* x;
+  Index n;
+  SimdVector<T> first;
+  WideVector<T> origin;
+
+  Distances(const T* row, Index length)
+      : x(row), n(length), first(n > 0 ? x[0] : T(0)), origin(first) {}
+  WideVector<T> operator()(Index j, Index left) const {
+    __builtin_prefetch(x + n + j);  // the next row
+    return WideVector<T>(simd_load(x + j, left, first)) - origin;
+  }
+};
+
 /// The mean of x and the sum of its squared deviations from it, in one pass. Both are taken from
 /// the distances to the first element: (x[0] - mean)^2 is no more than that sum, so that what
 /// cancels costs n roundings at most, whatever the mean is.
 template <class T>
 struct Moments {
-  Accumulator<T> mean;
   Accumulator<T> shift;  ///< of the mean from the first element
+  Accumulator<T> mean;
   Accumulator<T> squares;
 
-  Moments(const T* x, Index n) : Moments(x, n, [](Index, const WideVector<T>&) {}) {}
-
-  /// Calls each(j, the distances of x[j] and what follows) for every vector; behind the end the
-  /// distances are 0.
-  template <class F>
-  Moments(const T* x, Index n, F&& each) {
-    const SimdVector<T> first(n > 0 ? x[0] : T(0));
-    const WideVector<T> origin(first);
+  Moments(const T* x, Index n) : Moments(Distances<T>(x, n)) {}
+  explicit Moments(const Distances<T>& distances) {
     WideVector<T> sum, sum_of_squares;
-    for (Index j = 0; j < n; j += simd_width<T>) {
-      __builtin_prefetch(x + n + j);  // the next row
-      const WideVector<T> distance = WideVector<T>(simd_load(x + j, n - j, first)) - origin;
+    each_vector<T>(distances.n, [&](Index j, Index left) {
+      const WideVector<T> distance = distances(j, left);
       sum += distance;
       sum_of_squares += distance * distance;
-      each(j, distance);
-    }
+    });
+    *this = Moments(distances, sum, sum_of_squares);
+  }
+  /// From the sums of the distances and of their squares.
+  Moments(const Distances<T>& distances, const WideVector<T>& sum,
+          const WideVector<T>& sum_of_squares) {
     const Accumulator<T> total = sum.sum();
-    shift = total * (1.0 / static_cast<double>(n));
-    mean = Accumulator<T>(n > 0 ? x[0] : T(0)) + shift;
+    shift = total * (1.0 / static_cast<double>(distances.n));
+    mean = Accumulator<T>(distances.n > 0 ? distances.x[0] : T(0)) + shift;
     squares = sum_of_squares.sum() - total * shift;
   }
 };
@@ -157,9 +170,8 @@ Accumulator<T> row_exp_sum(const T* x, Index n, T shift) {
 /// y = f(x) by vectors.
 template <class T, class F>
 void row_map(const T* x, T* y, Index n, F&& f) {
-  for (Index j = 0; j < n; j += simd_width<T>) {
-    simd_store(y + j, n - j, f(simd_load(x + j, n - j)));
-  }
+  each_vector<T>(n,
+                 [&](Index j, Index left) { simd_store(y + j, left, f(simd_load(x + j, left))); });
 }
 
 }  // namespace xgrad::detail
