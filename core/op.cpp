@@ -14,7 +14,7 @@ class FastPullback final : public Pullback {
       : Pullback(output, pass.tape().inputs(node)),
         pass_(pass),
         node_(node),
-        parts_may_be_adopted_(pass.owns_gradient(node)) {
+        owns_gradient_(pass.owns_gradient(node)) {
     gradient_ = pass.gradient(node);
   }
 
@@ -33,10 +33,11 @@ class FastPullback final : public Pullback {
   }
   void add_part(std::size_t i, const Var& part) override {
     if (!wants(i)) return;
-    if (!parts_may_be_adopted_ || !pass_.adopt(inputs_[i], part.tensor())) {
+    if (!owns_gradient_ || !pass_.adopt(inputs_[i], part.tensor())) {
       pass_.accumulate(inputs_[i], part.tensor());
     }
   }
+  bool owns_gradient() const override { return owns_gradient_ && !pass_.tape().watch(); }
   void do_add_product(std::size_t i, const Var& a, const Var& b) override {
     pass_.accumulate_product(inputs_[i], a, b);
   }
@@ -44,7 +45,7 @@ class FastPullback final : public Pullback {
  private:
   FastBackward& pass_;
   std::uint32_t node_;
-  bool parts_may_be_adopted_;
+  bool owns_gradient_;
 };
 
 class FunctionalPullback final : public Pullback {

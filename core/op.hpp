@@ -35,6 +35,9 @@ class Pullback {
   /// memory may become the input's own gradient.
   virtual void add_part(std::size_t i, const Var& part) { add(i, part); }
 
+  /// True if nobody else reads `gradient()`: the pullback may overwrite it, and add it as a part.
+  virtual bool owns_gradient() const { return false; }
+
   /// Adds the matrix product a.b to the gradient of input i, in place where that is possible.
   /// Throws if the input is not a matrix of the product's shape and dtype. Does nothing if nobody
   /// asks.

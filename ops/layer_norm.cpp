@@ -1,4 +1,5 @@
 #include <cmath>
+#include <utility>
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/op.hpp>
@@ -178,14 +179,9 @@ struct LayerNorm {
     const Var& x = p.input(0);
     const Var& weight = p.input(1);
     const Var& g = p.gradient();
-    if (is_recording()) {
-      if (p.wants(0)) p.add(0, apply(NormalizeGradient{eps}, x, Var(g * weight)));
-      if (p.wants(1)) p.add(1, g * normalized(x, eps));
-    } else {
-      auto [dx, dweight] = gradients(x.tensor(), weight.tensor(), g.tensor());
-      p.add(0, std::move(dx));
-      p.add(1, std::move(dweight));
-    }
+    if (!is_recording()) return add_gradients(p);
+    if (p.wants(0)) p.add(0, apply(NormalizeGradient{eps}, x, Var(g * weight)));
+    if (p.wants(1)) p.add(1, g * normalized(x, eps));
     if (bias_is_row) {
       p.add(2, g);
     } else {
@@ -194,39 +190,55 @@ struct LayerNorm {
   }
 
  private:
-  std::pair<Var, Var> gradients(const Tensor& inputs, const Tensor& weights,
-                                const Tensor& gradient) const {
-    const Tensor x = contiguous(inputs);
-    const Tensor weight = contiguous(weights);
-    const Tensor dy = contiguous(gradient);
-    const Tensor by_x = Tensor::uninitialized(x.shape(), x.dtype());
-    const Tensor by_weight = Tensor::zeros(weight.shape(), x.dtype());
+  // The gradients in one pass over the rows.
+  void add_gradients(Pullback& p) const {
+    const Tensor x = contiguous(p.input(0).tensor());
+    const Tensor weight = contiguous(p.input(1).tensor());
+    const Tensor dy = contiguous(p.gradient().tensor());
+    // A row of dx may take the place of dy's.
+    const bool in_place =
+        bias_is_row && p.owns_gradient() && dy.bytes() == p.gradient().tensor().bytes();
+    Var by_x = in_place ? dy : Tensor::uninitialized(x.shape(), x.dtype());
+    Var by_weight = Tensor::zeros(weight.shape(), x.dtype());
+    Var by_bias = Tensor::zeros(weight.shape(), x.dtype());
     const Index n = x.shape().back();
     dispatch(x.dtype(), [&]<class T>() {
       using V = SimdVector<T>;
       const T* from = x.data<T>();
       const T* w = weight.data<T>();
       const T* g = dy.data<T>();
-      T* dx = by_x.mutable_data<T>();
-      T* dw = by_weight.mutable_data<T>();
+      T* dx = by_x.tensor().mutable_data<T>();
+      T* dw = by_weight.tensor().mutable_data<T>();
+      T* db = by_bias.tensor().mutable_data<T>();
       for (Index at = 0; at < x.size(); at += n) {
         // Rounded, lest the product be fused into the sums of one pass only.
-        const auto dh = [&](Index j, Index left) {
-          return rounded<T>(simd_load(g + at + j, left) * simd_load(w + j, left));
+        const auto dh = [&](const V& g_j, Index j, Index left) {
+          return rounded<T>(g_j * simd_load(w + j, left));
         };
         const auto pull = row_gradient(from + at, n, eps, [&](Index j, Index left) {
           __builtin_prefetch(g + at + n + j);
-          return dh(j, left);
+          return dh(simd_load(g + at + j, left), j, left);
         });
         each_vector<T>(n, [&](Index j, Index left) {
+          const V g_j = simd_load(g + at + j, left);
           const V h = pull.h(simd_load(from + at + j, left));
-          const V dw_j = simd_load(dw + j, left) + simd_load(g + at + j, left) * h;
-          simd_store(dx + at + j, left, pull(dh(j, left), h));
-          simd_store(dw + j, left, dw_j);
+          simd_store(dx + at + j, left, pull(dh(g_j, j, left), h));
+          simd_store(dw + j, left, simd_load(dw + j, left) + g_j * h);
+          if (bias_is_row) simd_store(db + j, left, simd_load(db + j, left) + g_j);
         });
       }
     });
-    return {by_x, by_weight};
+    if (in_place) {
+      p.add_part(0, p.gradient());
+    } else {
+      p.add(0, std::move(by_x));
+    }
+    p.add(1, std::move(by_weight));
+    if (bias_is_row) {
+      p.add(2, std::move(by_bias));
+    } else {
+      p.pass_on(2);
+    }
   }
 };
 

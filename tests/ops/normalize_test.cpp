@@ -120,6 +120,37 @@ TEST(Normalize, RowsOfAllLengths) {
   }
 }
 
+// Where nobody else reads the gradient of the result, that of x takes its memory.
+TEST(LayerNorm, GradientsOfResultsThatOthersRead) {
+  const auto gradients = [](TapeMode mode, const auto& f, bool of_all) {
+    const Var x = parameter(numbers({3, 20}, 1));
+    const Var weight = parameter(numbers({20}, 2));
+    const Var bias = parameter(numbers({20}, 3));
+    Tape tape(mode);
+    const Var h = exp(x);
+    const Var y = layer_norm(h, weight, bias, 0.1);
+    const Var total = sum(f(h, y) * Var(numbers({3, 20}, 4)));
+    std::vector<Var> of{x, weight, bias};
+    if (of_all) of.insert(of.end(), {h, y});
+    std::vector<double> result;
+    for (const Var& g : grad(total, of)) {
+      for (const double value : g.tensor().to_vector()) result.push_back(value);
+    }
+    return result;
+  };
+  const auto same = [&](const auto& f) {
+    for (const bool of_all : {false, true}) {
+      expect_close(gradients(TapeMode::fast, f, of_all), gradients(TapeMode::naive, f, of_all),
+                   1e-14, 1);
+    }
+  };
+  same([](const Var&, const Var& y) { return Var(y * y); });
+  same([](const Var& h, const Var& y) { return Var(y * y + h); });
+  same([](const Var& h, const Var& y) { return Var(y + h); });
+  same([](const Var&, const Var& y) { return y; });
+  same([](const Var&, const Var& y) { return layer_norm(y, 0.1) * Var(y + 1); });
+}
+
 TEST(Normalize, LargeNumbersOverflowNowhere) {
   for (const DType dtype : {DType::float32, DType::float64}) {
     const Var x = Tensor({1, 3}, {1e4, 0, -1e4}, dtype);
