@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 namespace peers {
 namespace {
@@ -91,6 +92,11 @@ void print_row(std::ostream& out, const Measured& measured) {
   }
   const double unrecorded = measured.ms("libtorch_unrecorded");
   if (std::isfinite(unrecorded)) out << "(libtorch unrecorded: " << number(unrecorded) << ')';
+  for (const auto& [library, what] :
+       {std::pair("xgrad_lstm", "our LSTM"), std::pair("xgrad_one_thread", "one thread")}) {
+    const double ms = measured.ms(library);
+    if (std::isfinite(ms)) out << "  (" << what << ": " << number(ms) << ')';
+  }
   if (measured.spread() > wanted_spread) out << "  spreads: the machine is busy";
   out << '\n' << costs(measured) << std::flush;
 }

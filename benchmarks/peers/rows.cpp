@@ -24,6 +24,18 @@ Row network_row(const Network& network, Work work, int threads) {
                     {"libtorch", use_torch_threads, [=] { return torch_network(network, work); }},
                     {"onednn", use_onednn_threads, [=] { return onednn_network(network, work); }}};
   row.is_training = work == Work::training;
+  // What the summary compares with is timed in the same alternations, not minutes away.
+  if (row.is_training && layers == 1 && H >= 128) {
+    const Network lstm{Cell::lstm, T, B, I, H};
+    if (cell != Cell::lstm && threads == 1) {
+      row.candidates.push_back(
+          {"xgrad_lstm", use_xgrad_threads, [=] { return xgrad_network(lstm, work); }, true});
+      row.lstm_flops = lstm.flops(work);
+    } else if (cell == Cell::lstm && threads > 1) {
+      row.candidates.push_back({"xgrad_one_thread", [](int) { use_xgrad_threads(1); },
+                                [=] { return xgrad_network(network, work); }});
+    }
+  }
   if (B > 1) row.flops = network.flops(work);  // products with a vector are limited by memory
   row.measures_memory =
       row.is_training && cell == Cell::lstm && layers == 1 && H >= 256 && threads == 1;

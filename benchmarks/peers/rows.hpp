@@ -13,6 +13,7 @@ struct Candidate {
   std::string library;
   void (*use_threads)(int);
   std::function<ContenderPtr()> make;
+  bool computes_else = false;  ///< beside the others for its time alone
 };
 
 /// A row of the table: what is computed, and by whom.
@@ -21,7 +22,8 @@ struct Row {
   std::vector<std::pair<std::string, int>> extents;
   int threads;
   std::vector<Candidate> candidates;
-  double flops = 0;  ///< of products, if they set a limit to this row
+  double flops = 0;       ///< of products, if they set a limit to this row
+  double lstm_flops = 0;  ///< the same for our LSTM, if it is timed beside another cell
   bool is_training = false;
   bool measures_memory = false;  ///< the peak of each library, in a process of its own
   bool is_slow = false;          ///< takes seconds: one run at a time, and few of them

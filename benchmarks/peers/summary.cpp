@@ -86,17 +86,6 @@ class Table {
     });
   }
 
-  /// Of this row for one thread.
-  const Measured* with_one_thread(const Measured& other) const {
-    for (const Measured& m : rows_) {
-      const Row& row = m.row;
-      if (row.threads == 1 && row.name == other.row.name && row.extents == other.row.extents) {
-        return &m;
-      }
-    }
-    return nullptr;
-  }
-
  private:
   const std::vector<Measured>& rows_;
 };
@@ -136,20 +125,11 @@ void add_training(const Table& table, std::vector<Goal>& goals) {
 }
 
 void add_cells_beside_lstm(const Table& table, std::vector<Goal>& goals) {
-  const auto per_flop = [](const Measured& m) { return m.ms("xgrad") / m.row.flops; };
   const auto add = [&](const char* what, const std::string& a, const std::string& b) {
-    Values values;
-    for (const Measured* lstm : table.training("lstm", 1, 128)) {
-      const Rows others = table.where([&](const Row& row) {
-        return row.is_training && (row.name == a || row.name == b) && row.threads == 1 &&
-               row.extents == lstm->row.extents;
-      });
-      for (const Of& of :
-           values_of(others, [&](const Measured& m) { return per_flop(m) / per_flop(*lstm); })) {
-        values.push_back(of);
-      }
-    }
-    const Of worst = largest(values);
+    const Rows rows = table.where([&](const Row& row) { return row.name == a || row.name == b; });
+    const Of worst = largest(values_of(rows, [](const Measured& m) {
+      return m.ms("xgrad") / m.row.flops / (m.ms("xgrad_lstm") / m.row.lstm_flops);
+    }));
     goals.push_back({what, worst.value, 1.25, 1.05, false, label(worst)});
   };
   add("GRU and RNN over our LSTM, time per FLOP, H >= 128, worst", "gru", "rnn");
@@ -168,8 +148,7 @@ void add_two_threads(const Table& table, const GemmLimits& limits, std::vector<G
   const bool has_both = limits.contains(1) && limits.contains(2);
   const double gain = has_both ? limits.at(2) / limits.at(1) : NAN;
   const Values shares = values_of(table.training("lstm", 2, 128), [&](const Measured& m) {
-    const Measured* one = table.with_one_thread(m);
-    return one ? one->ms("xgrad") / m.ms("xgrad") / gain : NAN;
+    return m.ms("xgrad_one_thread") / m.ms("xgrad") / gain;
   });
   const Of worst = smallest(shares);
   char remark[160] = "";
