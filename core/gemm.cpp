@@ -136,11 +136,13 @@ std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parame
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
+constexpr double worth_threads = 1.6e6;  // multiplications
+
 /// Cuts c into nearly equal ranges of rows or columns, multiples of `grain`, one for each thread,
 /// and calls f(first, last): for products whose elements have the same bits for any cut.
 template <class F>
 void for_each_range(Index along, Index grain, double work, const F& f) {
-  const Index parts = work < 1.5e5 ? 1 : threads();
+  const Index parts = work < worth_threads ? 1 : threads();
   const Index step = ((along + parts - 1) / parts + grain - 1) / grain * grain;
   parallel_for(parts, [&](Index part) {
     const Index first = std::min(along, part * step);
@@ -149,8 +151,9 @@ void for_each_range(Index along, Index grain, double work, const F& f) {
   });
 }
 
+/// Multiplications; those of a few rows take as long as those of a tile, waiting for b.
 double work_of(const Matrix& a, Index n) {
-  return static_cast<double>(a.rows) * static_cast<double>(n * a.cols);
+  return static_cast<double>(std::max<Index>(a.rows, 8)) * static_cast<double>(n * a.cols);
 }
 
 template <class T>

@@ -7,7 +7,7 @@
 namespace xgrad::detail {
 namespace {
 
-constexpr Index parallel_elements = 1024;  // of the result, which are worth a second thread
+constexpr Index parallel_elements = 4096;  // of the result, which are worth a second thread
 constexpr int max_operands = max_leaves + 1;
 constexpr Index block_elements =
     2048;  // of an operand that is copied to be adjacent; 8 KiB of float

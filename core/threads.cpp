@@ -51,7 +51,8 @@ class Workers {
   static constexpr Index most_parts = (1 << 20) - 1;
 
  private:
-  static constexpr int spins = 20000;
+  static constexpr int spins = 20000;            // before a thread lets others run
+  static constexpr int awake_spins = 4 * spins;  // before it sleeps: to be woken takes longer
 
   /// The current task and its next part, in one word: a part can only be taken of the task that is
   /// running.
@@ -90,7 +91,8 @@ class Workers {
 
   void work() {
     for (;;) {
-      for (int i = 0; i < spins && !ticket_.load(std::memory_order_relaxed).open(); ++i) pause(i);
+      for (int i = 0; i < awake_spins && !ticket_.load(std::memory_order_relaxed).open(); ++i)
+        pause(i);
       if (!ticket_.load(std::memory_order_relaxed).open()) {
         std::unique_lock lock(mutex_);
         ++sleeping_;
