@@ -103,7 +103,7 @@ void simd_store(T* to, Index n, const SimdVector<T>& value) {
 template <class T>
 SimdVector<T> rounded(SimdVector<T> product) {
 #ifdef __x86_64__
-  if constexpr (simd_width < T >> 1) {
+  if constexpr (simd_width<T> != 1) {
     asm("" : "+v"(product.data));
     return product;
   }
