@@ -37,7 +37,9 @@ class FastPullback final : public Pullback {
       pass_.accumulate(inputs_[i], part.tensor());
     }
   }
-  bool owns_gradient() const override { return owns_gradient_ && !pass_.tape().watch(); }
+  bool owns_gradient() const override {  // a watch reads it after the pullback
+    return owns_gradient_ && !pass_.tape().watch();
+  }
   void do_add_product(std::size_t i, const Var& a, const Var& b) override {
     pass_.accumulate_product(inputs_[i], a, b);
   }

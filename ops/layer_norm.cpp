@@ -179,28 +179,28 @@ struct LayerNorm {
     const Var& x = p.input(0);
     const Var& weight = p.input(1);
     const Var& g = p.gradient();
-    if (!is_recording()) return add_gradients(p);
-    if (p.wants(0)) p.add(0, apply(NormalizeGradient{eps}, x, Var(g * weight)));
-    if (p.wants(1)) p.add(1, g * normalized(x, eps));
-    if (bias_is_row) {
-      p.add(2, g);
+    if (is_recording()) {
+      if (p.wants(0)) p.add(0, apply(NormalizeGradient{eps}, x, Var(g * weight)));
+      if (p.wants(1)) p.add(1, g * normalized(x, eps));
+      if (bias_is_row) p.add(2, g);
     } else {
-      p.pass_on(2);
+      add_gradients(p);
     }
+    if (!bias_is_row) p.pass_on(2);
   }
 
  private:
-  // The gradients in one pass over the rows.
+  // In one pass over the rows; that of a bias of x's shape is dy itself.
   void add_gradients(Pullback& p) const {
     const Tensor x = contiguous(p.input(0).tensor());
     const Tensor weight = contiguous(p.input(1).tensor());
     const Tensor dy = contiguous(p.gradient().tensor());
     // A row of dx may take the place of dy's.
-    const bool in_place =
-        bias_is_row && p.owns_gradient() && dy.bytes() == p.gradient().tensor().bytes();
+    const bool in_place = bias_is_row && p.owns_gradient();
     Var by_x = in_place ? dy : Tensor::uninitialized(x.shape(), x.dtype());
     Var by_weight = Tensor::zeros(weight.shape(), x.dtype());
-    Var by_bias = Tensor::zeros(weight.shape(), x.dtype());
+    Var by_bias;
+    if (bias_is_row) by_bias = Tensor::zeros(weight.shape(), x.dtype());
     const Index n = x.shape().back();
     dispatch(x.dtype(), [&]<class T>() {
       using V = SimdVector<T>;
@@ -209,7 +209,7 @@ struct LayerNorm {
       const T* g = dy.data<T>();
       T* dx = by_x.tensor().mutable_data<T>();
       T* dw = by_weight.tensor().mutable_data<T>();
-      T* db = by_bias.tensor().mutable_data<T>();
+      T* db = bias_is_row ? by_bias.tensor().mutable_data<T>() : nullptr;
       for (Index at = 0; at < x.size(); at += n) {
         // Rounded, lest the product be fused into the sums of one pass only.
         const auto dh = [&](const V& g_j, Index j, Index left) {
@@ -224,21 +224,17 @@ struct LayerNorm {
           const V h = pull.h(simd_load(from + at + j, left));
           simd_store(dx + at + j, left, pull(dh(g_j, j, left), h));
           simd_store(dw + j, left, simd_load(dw + j, left) + g_j * h);
-          if (bias_is_row) simd_store(db + j, left, simd_load(db + j, left) + g_j);
+          if (db) simd_store(db + j, left, simd_load(db + j, left) + g_j);
         });
       }
     });
     if (in_place) {
-      p.add_part(0, p.gradient());
+      p.add_part(0, by_x);
     } else {
       p.add(0, std::move(by_x));
     }
     p.add(1, std::move(by_weight));
-    if (bias_is_row) {
-      p.add(2, std::move(by_bias));
-    } else {
-      p.pass_on(2);
-    }
+    if (bias_is_row) p.add(2, std::move(by_bias));
   }
 };
 
