@@ -3,6 +3,7 @@
 #include <xgrad/core/expression.hpp>
 #include <xgrad/core/fast_backward.hpp>
 #include <xgrad/core/gemm.hpp>
+#include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/graph_ops.hpp>
 #include <xgrad/core/op.hpp>
 #include <xgrad/core/tape_watch.hpp>
@@ -30,11 +31,14 @@ Tensor stack_rows(std::span<const Tensor> blocks) {
   const Shape shape{rows, blocks[0].shape()[1]};
   if (adjacent) return blocks[0].view(blocks[0].bytes(), shape, contiguous_strides(shape));
   Tensor stacked = Tensor::uninitialized(shape, blocks[0].dtype());
-  std::byte* to = stacked.bytes();
+  PoolVector<Tensor> places;
+  Index bytes = 0;
   for (const Tensor& block : blocks) {
-    copy_elements(block, stacked.view(to, block.shape(), stacked.strides()));
-    to += block.size() * static_cast<Index>(item_size(block.dtype()));
+    places.push_back(stacked.view(stacked.bytes() + bytes, block.shape(), stacked.strides()));
+    bytes += block.size() * static_cast<Index>(item_size(block.dtype()));
   }
+  parallel_copies(blocks.size(), bytes,
+                  [&](std::size_t i) { copy_elements(blocks[i], places[i]); });
   return stacked;
 }
 

@@ -93,7 +93,7 @@ void blas_in_parts(const Matrix& a, const Matrix& b, T* c, Index ldc, bool accum
   const Index along = by_rows ? m : n;
   const Index parts = work < 4e6 ? 1 : std::min<Index>(along / 64, work < 4e7 ? 2 : 4);
   if (parts <= 1) return blas(a, b, c, ldc, accumulate);
-  parallel_ranges(along, parts, 32, [&](Index first, Index last) {
+  parallel_ranges(along, parts, 32, [=](Index first, Index last) {
     if (by_rows) {
       blas(rows_of<T>(a, first, last), b, c + first * ldc, ldc, accumulate);
     } else {
@@ -136,7 +136,8 @@ std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parame
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
-constexpr double worth_threads = 1.6e6;  // multiplications
+constexpr double worth_threads = 1.6e6;           // multiplications
+constexpr Index cached_numbers = Index{1} << 19;  // of b, which a core's own cache holds
 
 /// Cuts c into nearly equal ranges of rows or columns, multiples of `grain`, one for each thread,
 /// and calls f(first, last): for products whose elements have the same bits for any cut.
@@ -144,7 +145,7 @@ template <class F>
 void for_each_range(Index along, Index grain, double work, const F& f) {
   const Index parts = work < worth_threads ? 1 : threads();
   const Index step = ((along + parts - 1) / parts + grain - 1) / grain * grain;
-  parallel_for(parts, [&](Index part) {
+  parallel_for(parts, [=](Index part) {
     const Index first = std::min(along, part * step);
     const Index last = std::min(along, first + step);
     if (first < last) f(first, last);
@@ -167,15 +168,16 @@ bool product_with_packed(const Tensor& a, const Tensor& b, Start<T> start, T* c,
   const T* x = reinterpret_cast<const T*>(left.data);
   const Index m = left.rows;
   const Index n = b.shape()[1];
-  const bool by_rows = m >= 256;
+  // By rows each thread finds what it wrote itself, but reads all of b.
+  const bool by_rows = m >= 256 || (m >= 8 * threads() && b.size() <= cached_numbers);
   const Index grain = by_rows ? 8 : static_cast<Index>(packed_panel<T>());
-  for_each_range(by_rows ? m : n, grain, work_of(left, n), [&](Index first, Index last) {
+  for_each_range(by_rows ? m : n, grain, work_of(left, n), [=, matrix = right.get()](Index first, Index last) {
     if (by_rows) {
       const Start<T> from{start.data ? start.data + first * start.row : nullptr, start.row};
-      packed_gemm(count(last - first), x + first * left.leading, left.leading, *right, from,
+      packed_gemm(count(last - first), x + first * left.leading, left.leading, *matrix, from,
                   c + first * ldc, ldc, 0, count(n));
     } else {
-      packed_gemm(count(m), x, left.leading, *right, start, c, ldc, count(first), count(last));
+      packed_gemm(count(m), x, left.leading, *matrix, start, c, ldc, count(first), count(last));
     }
   });
   return true;
@@ -191,7 +193,7 @@ bool product_of_columns(const Matrix& a, const Matrix& b, Start<T> start, T* c, 
   const T* x = reinterpret_cast<const T*>(a.data);
   const T* y = reinterpret_cast<const T*>(b.data);
   const auto grain = static_cast<Index>(packed_panel<T>());
-  for_each_range(n, grain, work_of(a, n), [&](Index first, Index last) {
+  for_each_range(n, grain, work_of(a, n), [=](Index first, Index last) {
     const Start<T> from{start.data ? start.data + first : nullptr, start.row};
     outer_gemm(count(m), count(last - first), count(a.cols), x, a.leading, y + first, b.leading,
                from, c + first, ldc);

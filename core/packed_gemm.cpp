@@ -3,6 +3,7 @@
 
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/packed_gemm.hpp>
+#include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/tiled_product.hpp>
 
 namespace xgrad::detail {
@@ -10,6 +11,7 @@ namespace {
 
 // Of a tall product so many rows at a time: the processor keeps the addresses of their pages.
 constexpr std::size_t block_rows = 64;
+constexpr std::size_t parallel_numbers = 1 << 14;  // which are worth a second thread
 
 std::ptrdiff_t offset(std::size_t steps, std::ptrdiff_t stride) {
   return static_cast<std::ptrdiff_t>(steps) * stride;
@@ -24,15 +26,21 @@ PackedMatrix<T>::PackedMatrix(const T* b, std::ptrdiff_t row_stride, std::ptrdif
   if (empty()) return;
   const std::size_t panel = packed_panel<T>();
   memory_ = Buffer::allocate((n + panel - 1) / panel * panel * k * sizeof(T));
-  T* to = reinterpret_cast<T*>(memory_->data());
-  for (std::size_t j = 0; j < n; j += panel) {
-    const std::size_t width = std::min(panel, n - j);
-    for (std::size_t i = 0; i < k; ++i, to += panel) {
-      const T* from = b + offset(i, row_stride) + offset(j, col_stride);
-      for (std::size_t l = 0; l < width; ++l) to[l] = from[offset(l, col_stride)];
-      std::fill(to + width, to + panel, T(0));
-    }
-  }
+  T* const memory = reinterpret_cast<T*>(memory_->data());
+  const Index parts = n * k < parallel_numbers ? 1 : threads();
+  parallel_ranges(static_cast<Index>(n), parts, static_cast<Index>(panel),
+                  [=](Index begin, Index end) {
+                    const auto first = static_cast<std::size_t>(begin);
+                    T* to = memory + first * k;
+                    for (std::size_t j = first; j < static_cast<std::size_t>(end); j += panel) {
+                      const std::size_t width = std::min(panel, n - j);
+                      for (std::size_t i = 0; i < k; ++i, to += panel) {
+                        const T* from = b + offset(i, row_stride) + offset(j, col_stride);
+                        for (std::size_t l = 0; l < width; ++l) to[l] = from[offset(l, col_stride)];
+                        std::fill(to + width, to + panel, T(0));
+                      }
+                    }
+                  });
 }
 
 template <class T>

@@ -47,12 +47,12 @@ struct Strips {
   };
   Index rows;
   Index cols;
-  Operand leaf[max_leaves];
   const double* constants;
   void* out = nullptr;  ///< forward: the result
   Index out_row = 0;
   const void* gradient = nullptr;  ///< backward: of the result
   Index gradient_row = 0;
+  Operand leaf[max_leaves];  ///< last, for few of them are in use
 };
 
 using StripKernel = void (*)(const Strips&);

@@ -1,13 +1,18 @@
 #include <algorithm>
-#include <array>
+#include <cstddef>
+#include <cstring>
+#include <span>
 
-#include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/strips.hpp>
+#include <xgrad/core/threads.hpp>
 
 namespace xgrad::detail {
 namespace {
 
-constexpr Index parallel_elements = 4096;  // of the result, which are worth a second thread
+constexpr Index parallel_elements = 2048;  // of the result, for each thread
+constexpr Index parallel_rows = 8;         // or so many rows, as in products
+constexpr Index parallel_cols = 64;
+constexpr Index copied_elements = 16384;  // of a result whose operands are copied
 constexpr int max_operands = max_leaves + 1;
 constexpr Index block_elements =
     2048;  // of an operand that is copied to be adjacent; 8 KiB of float
@@ -140,43 +145,114 @@ class Blocks {
   Ref<Buffer> memory_;
 };
 
-/// Splits rows x cols into blocks that fit Blocks and calls f(row, rows, col, cols) for each.
+/// Rows and columns of a matrix.
+struct Range {
+  Index row, rows;
+  Index col, cols;
+};
+
+/// Splits a range into blocks that fit Blocks and calls f(row, rows, col, cols) for each.
 template <class F>
-void for_each_block(Index rows, Index cols, F&& f) {
-  const Index block_cols = std::min(cols, block_elements);
-  const Index block_rows = std::max<Index>(1, block_elements / block_cols);
-  for (Index row = 0; row < rows; row += block_rows) {
-    for (Index col = 0; col < cols; col += block_cols) {
-      f(row, std::min(block_rows, rows - row), col, std::min(block_cols, cols - col));
+void for_each_block(const Range& range, F&& f) {
+  const Index most_cols = std::min(range.cols, block_elements);
+  const Index most_rows = std::max<Index>(1, block_elements / most_cols);
+  for (Index i = 0; i < range.rows; i += most_rows) {
+    for (Index j = 0; j < range.cols; j += most_cols) {
+      f(range.row + i, std::min(most_rows, range.rows - i), range.col + j,
+        std::min(most_cols, range.cols - j));
     }
   }
 }
 
-/// Runs a kernel, on several threads if there are any and the strips are large. Columns are cut at
-/// whole vectors, so that every element is computed with the same neighbours, and to the same bits,
-/// for any number of threads. Rows are not cut: a leaf may add up over them.
+/// A matrix cut into ranges for threads: by rows, as products are, so that each thread finds what
+/// it wrote itself; by columns where few rows are there, or a row is not to be cut off from others.
+/// Columns are cut at whole vectors, so that every element is computed with the same neighbours,
+/// and to the same bits, for any number of threads.
+struct Cut {
+  Index rows, cols;
+  bool by_rows;
+  Index step;
+  Index parts;
+
+  /// Into `most` parts at most, and not more than there are threads.
+  Cut(Index m, Index n, Index most, bool rows_stay_together = false) : rows(m), cols(n) {
+    most = std::min<Index>(most, threads());
+    by_rows = !rows_stay_together && rows >= most * parallel_rows;
+    const Index along = by_rows ? rows : cols;
+    const Index grain = by_rows ? parallel_rows : parallel_cols;
+    const Index pieces = std::max<Index>(1, std::min(most, along / grain));
+    step = ((along + pieces - 1) / pieces + grain - 1) / grain * grain;
+    parts = (along + step - 1) / step;
+  }
+  Range range(Index part) const {
+    const Index first = part * step;
+    if (by_rows) return {first, std::min(step, rows - first), 0, cols};
+    return {0, rows, first, std::min(step, cols - first)};
+  }
+};
+
+void copy_used(const Strips& from, int leaves, Strips& to) {
+  std::memcpy(&to, &from,
+              offsetof(Strips, leaf) + static_cast<std::size_t>(leaves) * sizeof(Strips::Operand));
+}
+
+/// A kernel and what a thread needs to run it on a part of its strips.
 template <class T>
-void run(StripKernel kernel, const Strips& strips, int leaves, bool split) {
-  constexpr Index grain = 64;  // columns
-  const Index work = strips.rows * strips.cols;
-  const Index parts = std::min<Index>({threads(), work / parallel_elements, strips.cols / grain});
-  if (!split || parts <= 1) return kernel(strips);
-  parallel_ranges(strips.cols, parts, grain, [&](Index first, Index last) {
+struct SharedStrips {
+  StripKernel kernel;
+  Cut cut;
+  int leaves;
+  Strips strips;
+
+  SharedStrips(StripKernel f, const Cut& ranges, const Strips& all, int count)
+      : kernel(f), cut(ranges), leaves(count) {
+    copy_used(all, leaves, strips);
+  }
+
+  /// The bytes up to the last leaf.
+  std::size_t used() const {
+    return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(strips.leaf + leaves) -
+                                    reinterpret_cast<const std::byte*>(this));
+  }
+
+  void operator()(Index part) const {
+    const Range range = cut.range(part);
     alignas(64) T scratch[simd_width<T>];
-    const auto skip = [first](const void* at) { return static_cast<const T*>(at) + first; };
-    Strips own = strips;
-    own.cols = last - first;
-    for (int k = 0; k < leaves; ++k) {
-      Strips::Operand& leaf = own.leaf[k];
-      leaf.value = skip(leaf.value);
-      if (!strips.gradient) continue;
-      if (leaf.source_mask != 0) leaf.source = skip(leaf.source);
-      leaf.target = leaf.target_mask != 0 ? static_cast<T*>(leaf.target) + first : scratch;
+    const auto at = [&](const void* from, Index row_stride) {
+      return const_cast<T*>(static_cast<const T*>(from)) + range.row * row_stride + range.col;
+    };
+    Strips own;
+    copy_used(strips, leaves, own);
+    own.rows = range.rows;
+    own.cols = range.cols;
+    if (own.out) own.out = at(own.out, own.out_row);
+    if (own.gradient) own.gradient = at(own.gradient, own.gradient_row);
+    for (Strips::Operand& leaf : std::span(own.leaf, static_cast<std::size_t>(leaves))) {
+      leaf.value = at(leaf.value, leaf.value_row);
+      if (!own.gradient) continue;
+      if (leaf.source_mask != 0) leaf.source = at(leaf.source, leaf.source_row);
+      leaf.target = leaf.target_mask != 0 ? at(leaf.target, leaf.target_row) : scratch;
     }
-    if (strips.gradient) own.gradient = skip(strips.gradient);
-    if (strips.out) own.out = static_cast<T*>(strips.out) + first;
     kernel(own);
-  });
+  }
+};
+
+/// Whether the gradient of a leaf is summed over rows.
+bool sums_rows(const Strips& strips, int leaves) {
+  return strips.gradient && std::any_of(strips.leaf, strips.leaf + leaves, [](const auto& leaf) {
+           return leaf.target_mask != 0 && leaf.target_row == 0;
+         });
+}
+
+/// Runs a kernel, on several threads if there are any and the strips are large.
+template <class T>
+void run(StripKernel kernel, const Strips& strips, int leaves, bool may_cut) {
+  const Index worth = may_cut ? strips.rows * strips.cols / parallel_elements : 1;
+  if (std::min<Index>(worth, threads()) <= 1) return kernel(strips);
+  const Cut cut(strips.rows, strips.cols, worth, sums_rows(strips, leaves));
+  if (cut.parts == 1) return kernel(strips);
+  const SharedStrips<T> shared(kernel, cut, strips, leaves);
+  parallel_for(cut.parts, shared, shared.used());
 }
 
 template <class T>
@@ -205,29 +281,35 @@ void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     });
     return;
   }
-  Blocks<T> blocks(count);
+  // Each range is computed on its own, on copies of its own.
   for_each_outer(layout, count, [&](Index at, const Index* offset) {
-    for (int k = 0; k < count; ++k) {
-      if (layout.repeated(k)) blocks.repeat(k, base[k][offset[k]], layout.cols());
-    }
-    for_each_block(layout.rows(), layout.cols(), [&](Index row, Index rows, Index col, Index cols) {
-      strips.rows = rows;
-      strips.cols = cols;
+    const Cut cut(layout.rows(), layout.cols(), layout.rows() * layout.cols() / copied_elements);
+    parallel_for(cut.parts, [&](Index part) {
+      const Range range = cut.range(part);
+      Strips own = strips;
+      Blocks<T> blocks(count);
       for (int k = 0; k < count; ++k) {
-        const Index row_stride = layout.row_stride(k);
-        const Index col_stride = layout.col_stride(k);
-        const T* from = base[k] + offset[k] + row * row_stride + col * col_stride;
-        if (layout.adjacent(k)) {
-          strips.leaf[k].value = from;
-        } else {
-          const bool copied = !layout.repeated(k);
-          if (copied) gather(from, row_stride, col_stride, rows, cols, blocks[k]);
-          strips.leaf[k].value = blocks[k];
-          strips.leaf[k].value_row = copied ? cols : 0;
-        }
+        if (layout.repeated(k)) blocks.repeat(k, base[k][offset[k]], layout.cols());
       }
-      strips.out = out + at + row * strips.out_row + col;
-      kernel(strips);
+      for_each_block(range, [&](Index row, Index rows, Index col, Index cols) {
+        own.rows = rows;
+        own.cols = cols;
+        for (int k = 0; k < count; ++k) {
+          const Index row_stride = layout.row_stride(k);
+          const Index col_stride = layout.col_stride(k);
+          const T* from = base[k] + offset[k] + row * row_stride + col * col_stride;
+          if (layout.adjacent(k)) {
+            own.leaf[k].value = from;
+          } else {
+            const bool copied = !layout.repeated(k);
+            if (copied) gather(from, row_stride, col_stride, rows, cols, blocks[k]);
+            own.leaf[k].value = blocks[k];
+            own.leaf[k].value_row = copied ? cols : 0;
+          }
+        }
+        own.out = out + at + row * own.out_row + col;
+        kernel(own);
+      });
     });
   });
 }
@@ -291,7 +373,8 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     for (int k = 0; k <= count; ++k) {
       if (layout.repeated(k)) values.repeat(k, base[k][offset[k]], layout.cols());
     }
-    for_each_block(layout.rows(), layout.cols(), [&](Index row, Index rows, Index col, Index cols) {
+    const Range all{0, layout.rows(), 0, layout.cols()};
+    for_each_block(all, [&](Index row, Index rows, Index col, Index cols) {
       strips.rows = rows;
       strips.cols = cols;
       for (int k = 0; k <= count; ++k) {

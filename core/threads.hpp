@@ -1,6 +1,6 @@
 #pragma once
 
-#include <functional>
+#include <type_traits>
 
 #include <xgrad/core/shape.hpp>
 
@@ -16,14 +16,27 @@ int threads();
 
 namespace detail {
 
-/// parallel_for for a function that holds no memory of its own.
-void run_parts(Index parts, const std::function<void(Index)>& f);
+/// f(part), f being a function object behind a pointer.
+using CallPart = void (*)(const void* f, Index part);
 
-/// Runs f(0) ... f(parts - 1), on several threads if there are any. The parts must not depend on
-/// each other. An exception of a part is thrown again here.
+inline constexpr std::size_t largest_copied_function = 512;  // bytes
+
+/// parallel_for for a function object; `copied` is its size, if threads may use a copy of it.
+void run_parts(Index parts, CallPart call, const void* f, std::size_t copied);
+
+/// Runs f(0) ... f(parts - 1), on several threads if there are any; part 0 on the caller's. The
+/// parts must not depend on each other. An exception of a part is thrown again here. `size` is how
+/// much of f is in use.
+///
+/// Another thread begins sooner if f holds its arguments by value: what lies on the caller's stack
+/// has to be fetched from the caller's cache, a reference at a time.
 template <class F>
-void parallel_for(Index parts, const F& f) {
-  run_parts(parts, std::cref(f));
+void parallel_for(Index parts, const F& f, std::size_t size = sizeof(F)) {
+  const bool copies =
+      std::is_trivially_copyable_v<F> && alignof(F) <= 8 && size <= largest_copied_function;
+  run_parts(
+      parts, [](const void* g, Index part) { (*static_cast<const F*>(g))(part); }, &f,
+      copies ? size : 0);
 }
 
 }  // namespace detail

@@ -2,6 +2,7 @@
 
 #include <xgrad/core/graph_ops.hpp>
 #include <xgrad/core/op.hpp>
+#include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/ops/shape.hpp>
 
 namespace xgrad {
@@ -81,9 +82,12 @@ struct Stack {
     Shape shape = xs[0].shape();
     shape.insert(axis, static_cast<Index>(xs.size()));
     const Tensor y = Tensor::uninitialized(shape, xs[0].dtype());
-    for (std::size_t i = 0; i < xs.size(); ++i) {
-      detail::copy_elements(xs[i].tensor(), entry(y, axis, i));
-    }
+    detail::PoolVector<Tensor> entries;  // made here: they count references to y
+    for (std::size_t i = 0; i < xs.size(); ++i) entries.push_back(entry(y, axis, i));
+    const Index bytes = y.size() * static_cast<Index>(item_size(y.dtype()));
+    detail::parallel_copies(xs.size(), bytes, [&](std::size_t i) {
+      detail::copy_elements(xs[i].tensor(), entries[i]);
+    });
     return y;
   }
   void pullback(Pullback& p) const {
