@@ -3,9 +3,9 @@
 #include <xgrad/core/expression.hpp>
 #include <xgrad/core/fast_backward.hpp>
 #include <xgrad/core/gemm.hpp>
-#include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/graph_ops.hpp>
 #include <xgrad/core/op.hpp>
+#include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/tape_watch.hpp>
 
 namespace xgrad::detail {

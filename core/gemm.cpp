@@ -136,7 +136,7 @@ std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parame
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
-constexpr double worth_threads = 1.6e6;           // multiplications
+constexpr double worth_threads = 8e5;             // multiplications
 constexpr Index cached_numbers = Index{1} << 19;  // of b, which a core's own cache holds
 
 /// Cuts c into nearly equal ranges of rows or columns, multiples of `grain`, one for each thread,
@@ -171,15 +171,16 @@ bool product_with_packed(const Tensor& a, const Tensor& b, Start<T> start, T* c,
   // By rows each thread finds what it wrote itself, but reads all of b.
   const bool by_rows = m >= 256 || (m >= 8 * threads() && b.size() <= cached_numbers);
   const Index grain = by_rows ? 8 : static_cast<Index>(packed_panel<T>());
-  for_each_range(by_rows ? m : n, grain, work_of(left, n), [=, matrix = right.get()](Index first, Index last) {
-    if (by_rows) {
-      const Start<T> from{start.data ? start.data + first * start.row : nullptr, start.row};
-      packed_gemm(count(last - first), x + first * left.leading, left.leading, *matrix, from,
-                  c + first * ldc, ldc, 0, count(n));
-    } else {
-      packed_gemm(count(m), x, left.leading, *matrix, start, c, ldc, count(first), count(last));
-    }
-  });
+  for_each_range(
+      by_rows ? m : n, grain, work_of(left, n), [=, matrix = right.get()](Index first, Index last) {
+        if (by_rows) {
+          const Start<T> from{start.data ? start.data + first * start.row : nullptr, start.row};
+          packed_gemm(count(last - first), x + first * left.leading, left.leading, *matrix, from,
+                      c + first * ldc, ldc, 0, count(n));
+        } else {
+          packed_gemm(count(m), x, left.leading, *matrix, start, c, ldc, count(first), count(last));
+        }
+      });
   return true;
 }
 

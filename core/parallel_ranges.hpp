@@ -7,8 +7,8 @@
 namespace xgrad::detail {
 
 /// Cuts [0, size) into `parts` ranges at multiples of `grain`, the last one taking the rest, and
-/// calls f(first, last), by a copy of f, for each that is not empty, on several threads if there are
-/// any.
+/// calls f(first, last), by a copy of f, for each that is not empty, on several threads if there
+/// are any.
 template <class F>
 void parallel_ranges(Index size, Index parts, Index grain, const F& f) {
   const Index step = (size / parts + grain - 1) / grain * grain;
@@ -19,7 +19,7 @@ void parallel_ranges(Index size, Index parts, Index grain, const F& f) {
   });
 }
 
-inline constexpr Index parallel_bytes = Index{1} << 18;  // which are worth a second thread
+inline constexpr Index parallel_bytes = Index{1} << 19;  // which are worth a second thread
 
 /// Calls f(i) for each i below `count`, on several threads if these copies are of many bytes.
 template <class F>

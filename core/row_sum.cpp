@@ -39,11 +39,11 @@ void sum_rows(const Tensor& matrix, Index rows, std::byte* to, bool assign) {
   const Index parts =
       std::clamp<Index>(std::min(matrix.size() / elements_per_part, cols / grain), 1, threads());
   dispatch(matrix.dtype(), [&]<class T>() {
-    parallel_ranges(cols, parts, grain,
-                    [=, from = matrix.data<T>(), sum = reinterpret_cast<T*>(to)](Index first,
-                                                                                 Index last) {
-                      sum_columns(from + first, rows, last - first, cols, sum + first, assign);
-                    });
+    parallel_ranges(
+        cols, parts, grain,
+        [=, from = matrix.data<T>(), sum = reinterpret_cast<T*>(to)](Index first, Index last) {
+          sum_columns(from + first, rows, last - first, cols, sum + first, assign);
+        });
   });
 }
 

@@ -12,7 +12,7 @@ namespace {
 constexpr Index parallel_elements = 2048;  // of the result, for each thread
 constexpr Index parallel_rows = 8;         // or so many rows, as in products
 constexpr Index parallel_cols = 64;
-constexpr Index copied_elements = 16384;  // of a result whose operands are copied
+constexpr Index copied_elements = 65536;  // of a result whose operands are copied
 constexpr int max_operands = max_leaves + 1;
 constexpr Index block_elements =
     2048;  // of an operand that is copied to be adjacent; 8 KiB of float

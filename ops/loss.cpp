@@ -39,7 +39,7 @@ struct BinaryCrossEntropy {
 /// f(first, last) summed over parts of [0, n), which are the same for any number of threads.
 template <class T, class F>
 Accumulator<T> sum_of_parts(Index n, const F& f) {
-  constexpr Index part_size = 1 << 15;
+  constexpr Index part_size = 1 << 16;
   const Index parts = std::max<Index>(1, (n + part_size - 1) / part_size);
   if (parts == 1) return f(0, n);
   PoolVector<Accumulator<T>> sums(static_cast<std::size_t>(parts));

@@ -51,26 +51,61 @@ TEST_F(ThreadsTest, PartsMayCallParallelForThemselves) {
   EXPECT_EQ(runs, 12);
 }
 
-// Large enough for products and pointwise ops to be split among three threads.
-TEST_F(ThreadsTest, TrainingHasTheSameBitsForEveryCount) {
+/// The elements that `compute` returns for several numbers of threads, which must be the same bits.
+template <class F>
+void expect_same_bits(const F& compute) {
   std::vector<std::vector<double>> results;
   for (int n : {1, 2, 3, 8}) {
     set_threads(n);
-    seed(5);
-    nn::LSTM lstm(40, 200);
-    nn::Linear out(200, 30);
-    const Var x = default_generator().normal({4, 65, 40}, 0, 1);
-    const Var y = default_generator().normal({4, 65, 30}, 0, 1);
-    Tape tape;
-    tape.backward(mse(out(lstm(x).outputs), y));
     std::vector<double> bits;
-    for (const Var& p : lstm.parameters()) {
-      const std::vector<double> g = p.grad().to_vector();
-      bits.insert(bits.end(), g.begin(), g.end());
+    for (const Var& x : compute()) {
+      const std::vector<double> values = x.tensor().to_vector();
+      bits.insert(bits.end(), values.begin(), values.end());
     }
     results.push_back(bits);
+    EXPECT_EQ(results.back(), results.front()) << n << " threads";
   }
-  for (const auto& result : results) EXPECT_EQ(result, results[0]);
+}
+
+/// Gradients of a network large enough for its products and pointwise ops to be cut.
+std::vector<Var> train(Index batch, Index hidden) {
+  seed(5);
+  nn::LSTM lstm(40, hidden);
+  nn::Linear out(hidden, 30);
+  const Var x = default_generator().normal({4, batch, 40}, 0, 1);
+  const Var y = default_generator().normal({4, batch, 30}, 0, 1);
+  Tape tape;
+  tape.backward(mse(out(lstm(x).outputs), y));
+  std::vector<Var> gradients;
+  for (const Var& p : lstm.parameters()) gradients.push_back(p.grad());
+  return gradients;
+}
+
+TEST_F(ThreadsTest, ManyRowsHaveTheSameBitsForEveryCount) {
+  expect_same_bits([] { return train(65, 200); });
+}
+
+// Too few rows for three threads: columns are cut.
+TEST_F(ThreadsTest, FewRowsHaveTheSameBitsForEveryCount) {
+  expect_same_bits([] { return train(20, 400); });
+}
+
+// A row and a scalar whose gradients are summed, a column that is copied, and a large sum.
+TEST_F(ThreadsTest, BroadcastsHaveTheSameBitsForEveryCount) {
+  expect_same_bits([] {
+    Generator g(3);
+    const Var x = g.normal({600, 500}, 0, 1);
+    const Var target = g.normal({600, 500}, 0, 1);
+    const std::vector<Var> leaves{parameter(g.normal({500}, 0, 1)), parameter(g.normal({}, 0, 1)),
+                                  parameter(g.normal({600, 1}, 0, 1))};
+    Tape tape;
+    const Var y = tanh(x * leaves[0]) * leaves[1] + leaves[2];
+    const Var loss = mse(stack({y, y * x}, 0), stack({target, x}, 0));
+    std::vector<Var> results = grad(loss, leaves);
+    results.push_back(loss);
+    results.push_back(y);
+    return results;
+  });
 }
 
 }  // namespace
