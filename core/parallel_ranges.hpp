@@ -24,9 +24,12 @@ inline constexpr Index parallel_bytes = Index{1} << 19;  // which are worth a se
 /// Calls f(i) for each i below `count`, on several threads if these copies are of many bytes.
 template <class F>
 void parallel_copies(std::size_t count, Index bytes, const F& f) {
+  const Index parts = bytes < parallel_bytes ? 1 : threads();
   const auto size = static_cast<Index>(count);
-  parallel_ranges(size, bytes < parallel_bytes ? 1 : threads(), 1, [&f](Index first, Index last) {
-    for (Index i = first; i < last; ++i) f(static_cast<std::size_t>(i));
+  parallel_for(std::min(parts, size), [&f, parts = std::min(parts, size), size](Index part) {
+    for (Index i = size * part / parts; i < size * (part + 1) / parts; ++i) {
+      f(static_cast<std::size_t>(i));
+    }
   });
 }
 

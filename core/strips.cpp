@@ -286,7 +286,8 @@ void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     const Cut cut(layout.rows(), layout.cols(), layout.rows() * layout.cols() / copied_elements);
     parallel_for(cut.parts, [&](Index part) {
       const Range range = cut.range(part);
-      Strips own = strips;
+      Strips own;
+      copy_used(strips, count, own);
       Blocks<T> blocks(count);
       for (int k = 0; k < count; ++k) {
         if (layout.repeated(k)) blocks.repeat(k, base[k][offset[k]], layout.cols());

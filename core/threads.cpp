@@ -23,22 +23,20 @@ thread_local bool inside_part = false;
 /// parts too, and waits only for parts that somebody has taken: a thread that the system does not
 /// run holds nobody up.
 ///
-/// A cache line takes a quarter of a microsecond from one core to another, a tenth of a short
-/// task. Hence a line for each of: what helpers watch, what they read, what the caller waits for.
+/// A cache line takes up to a quarter of a microsecond from one core to another, a tenth of a short
+/// task. Hence a helper reads a short task from the very line that it watches, and the caller
+/// watches another one, which only helpers write.
 class Workers {
  public:
   explicit Workers(int helpers) {
-    for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this] { work(); });
-  }
-
-  ~Workers() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
+    try {
+      for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this] { work(); });
+    } catch (...) {  // the system has no more threads
+      stop();
+      throw;
     }
-    wake_.notify_all();
-    for (std::thread& helper : helpers_) helper.join();
   }
+  ~Workers() { stop(); }
 
   /// For one caller at a time.
   void run(Index parts, detail::CallPart call, const void* f, std::size_t copied) {
@@ -61,6 +59,15 @@ class Workers {
   static constexpr Index most_parts = (1 << 20) - 1;
 
  private:
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& helper : helpers_) helper.join();
+  }
+
   static constexpr int spins = 20000;            // before a thread lets others run
   static constexpr int awake_spins = 4 * spins;  // before it sleeps: to be woken takes longer
 
@@ -120,7 +127,11 @@ class Workers {
       if (!has_work()) {
         std::unique_lock lock(mutex_);
         ++sleeping_;
-        wake_.wait(lock, [&] { return stop_ || task_.ticket.load().open(); });
+        const std::uint64_t last = task_.ticket.load().task;
+        wake_.wait(lock, [&] {  // or too late for a task: the next one is not far
+          const Ticket ticket = task_.ticket.load();
+          return stop_ || ticket.open() || ticket.task != last;
+        });
         --sleeping_;
         if (stop_) return;
       }
@@ -151,6 +162,7 @@ std::atomic<int> thread_count{1};
 
 void set_threads(int n) {
   if (n < 1) throw Error("set_threads: n is " + std::to_string(n) + ": it must be at least 1");
+  if (inside_part) throw Error("set_threads: called by an op that threads are computing");
   const std::lock_guard lock(workers_mutex);
   detail::use_one_blas_thread();
   workers = n > 1 ? std::make_unique<Workers>(n - 1) : nullptr;

@@ -8,7 +8,9 @@ namespace xgrad {
 
 /// Lets xgrad use n threads and sets OpenBLAS to one thread for the whole process, since its own
 /// threads fight ours. Before the first call xgrad computes on the caller's thread and leaves
-/// OpenBLAS alone. Results have the same bits for every n. Throws if n < 1.
+/// OpenBLAS alone. Results have the same bits for every n. Throws Error if n < 1 or an op in work
+/// calls it, std::system_error if the system has no such number of threads: then all stays as it
+/// was. The new threads have the caller's floating-point environment of this moment.
 void set_threads(int n);
 
 /// The number of threads that xgrad uses.
@@ -25,8 +27,8 @@ inline constexpr std::size_t largest_copied_function = 512;  // bytes
 void run_parts(Index parts, CallPart call, const void* f, std::size_t copied);
 
 /// Runs f(0) ... f(parts - 1), on several threads if there are any; part 0 on the caller's. The
-/// parts must not depend on each other. An exception of a part is thrown again here. `size` is how
-/// much of f is in use.
+/// parts must not depend on each other. An exception of a part is thrown again here. Of f only the
+/// first `size` bytes may be used.
 ///
 /// Another thread begins sooner if f holds its arguments by value: what lies on the caller's stack
 /// has to be fetched from the caller's cache, a reference at a time.

@@ -1,4 +1,6 @@
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -49,6 +51,30 @@ TEST_F(ThreadsTest, PartsMayCallParallelForThemselves) {
   std::atomic<int> runs = 0;
   detail::parallel_for(4, [&](Index) { detail::parallel_for(3, [&](Index) { ++runs; }); });
   EXPECT_EQ(runs, 12);
+}
+
+TEST_F(ThreadsTest, PartsCannotChangeTheirNumber) {
+  set_threads(2);
+  EXPECT_THROW(detail::parallel_for(4, [](Index) { set_threads(3); }), Error);
+  EXPECT_EQ(threads(), 2);
+}
+
+// A helper is asleep after a pause, and takes part again.
+TEST_F(ThreadsTest, SleepingHelpersWakeUp) {
+  set_threads(3);
+  for (int round = 0; round < 3; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    std::atomic<int> others = 0;
+    const auto caller = std::this_thread::get_id();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (others == 0 && std::chrono::steady_clock::now() < deadline) {
+      detail::parallel_for(8, [&](Index) {
+        if (std::this_thread::get_id() != caller) ++others;
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      });
+    }
+    EXPECT_GT(others, 0);
+  }
 }
 
 /// The elements that `compute` returns for several numbers of threads, which must be the same bits.
