@@ -139,22 +139,11 @@ std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 constexpr double worth_threads = 8e5;             // multiplications
 constexpr Index cached_numbers = Index{1} << 19;  // of b, which a core's own cache holds
 
-/// Cuts c into nearly equal ranges of rows or columns, multiples of `grain`, one for each thread,
-/// and calls f(first, last): for products whose elements have the same bits for any cut.
-template <class F>
-void for_each_range(Index along, Index grain, double work, const F& f) {
-  const Index parts = work < worth_threads ? 1 : threads();
-  const Index step = ((along + parts - 1) / parts + grain - 1) / grain * grain;
-  parallel_for(parts, [=](Index part) {
-    const Index first = std::min(along, part * step);
-    const Index last = std::min(along, first + step);
-    if (first < last) f(first, last);
-  });
-}
-
-/// Multiplications; those of a few rows take as long as those of a tile, waiting for b.
-double work_of(const Matrix& a, Index n) {
-  return static_cast<double>(std::max<Index>(a.rows, 8)) * static_cast<double>(n * a.cols);
+/// How many threads a product is worth whose elements have the same bits for any cut. A few rows
+/// take as long as those of a tile, waiting for b.
+Index worth_of(const Matrix& a, Index n) {
+  const auto rows = static_cast<double>(std::max<Index>(a.rows, 8));
+  return rows * static_cast<double>(n * a.cols) < worth_threads ? 1 : threads();
 }
 
 template <class T>
@@ -168,19 +157,20 @@ bool product_with_packed(const Tensor& a, const Tensor& b, Start<T> start, T* c,
   const T* x = reinterpret_cast<const T*>(left.data);
   const Index m = left.rows;
   const Index n = b.shape()[1];
+  const PackedMatrix<T>* packed_b = right.get();
+  const Index parts = worth_of(left, n);
   // By rows each thread finds what it wrote itself, but reads all of b.
-  const bool by_rows = m >= 256 || (m >= 8 * threads() && b.size() <= cached_numbers);
-  const Index grain = by_rows ? 8 : static_cast<Index>(packed_panel<T>());
-  for_each_range(
-      by_rows ? m : n, grain, work_of(left, n), [=, matrix = right.get()](Index first, Index last) {
-        if (by_rows) {
-          const Start<T> from{start.data ? start.data + first * start.row : nullptr, start.row};
-          packed_gemm(count(last - first), x + first * left.leading, left.leading, *matrix, from,
-                      c + first * ldc, ldc, 0, count(n));
-        } else {
-          packed_gemm(count(m), x, left.leading, *matrix, start, c, ldc, count(first), count(last));
-        }
-      });
+  if (m >= 256 || (m >= 8 * parts && b.size() <= cached_numbers)) {
+    parallel_ranges(m, parts, 8, [=](Index first, Index last) {
+      const Start<T> from{start.data ? start.data + first * start.row : nullptr, start.row};
+      packed_gemm(count(last - first), x + first * left.leading, left.leading, *packed_b, from,
+                  c + first * ldc, ldc, 0, count(n));
+    });
+  } else {
+    parallel_ranges(n, parts, static_cast<Index>(packed_panel<T>()), [=](Index first, Index last) {
+      packed_gemm(count(m), x, left.leading, *packed_b, start, c, ldc, count(first), count(last));
+    });
+  }
   return true;
 }
 
@@ -194,7 +184,7 @@ bool product_of_columns(const Matrix& a, const Matrix& b, Start<T> start, T* c, 
   const T* x = reinterpret_cast<const T*>(a.data);
   const T* y = reinterpret_cast<const T*>(b.data);
   const auto grain = static_cast<Index>(packed_panel<T>());
-  for_each_range(n, grain, work_of(a, n), [=](Index first, Index last) {
+  parallel_ranges(n, worth_of(a, n), grain, [=](Index first, Index last) {
     const Start<T> from{start.data ? start.data + first : nullptr, start.row};
     outer_gemm(count(m), count(last - first), count(a.cols), x, a.leading, y + first, b.leading,
                from, c + first, ldc);

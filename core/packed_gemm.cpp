@@ -27,20 +27,20 @@ PackedMatrix<T>::PackedMatrix(const T* b, std::ptrdiff_t row_stride, std::ptrdif
   const std::size_t panel = packed_panel<T>();
   memory_ = Buffer::allocate((n + panel - 1) / panel * panel * k * sizeof(T));
   T* const memory = reinterpret_cast<T*>(memory_->data());
+  const auto pack = [=](Index begin, Index end) {
+    const auto first = static_cast<std::size_t>(begin);
+    T* to = memory + first * k;
+    for (std::size_t j = first; j < static_cast<std::size_t>(end); j += panel) {
+      const std::size_t width = std::min(panel, n - j);
+      for (std::size_t i = 0; i < k; ++i, to += panel) {
+        const T* from = b + offset(i, row_stride) + offset(j, col_stride);
+        for (std::size_t l = 0; l < width; ++l) to[l] = from[offset(l, col_stride)];
+        std::fill(to + width, to + panel, T(0));
+      }
+    }
+  };
   const Index parts = n * k < parallel_numbers ? 1 : threads();
-  parallel_ranges(static_cast<Index>(n), parts, static_cast<Index>(panel),
-                  [=](Index begin, Index end) {
-                    const auto first = static_cast<std::size_t>(begin);
-                    T* to = memory + first * k;
-                    for (std::size_t j = first; j < static_cast<std::size_t>(end); j += panel) {
-                      const std::size_t width = std::min(panel, n - j);
-                      for (std::size_t i = 0; i < k; ++i, to += panel) {
-                        const T* from = b + offset(i, row_stride) + offset(j, col_stride);
-                        for (std::size_t l = 0; l < width; ++l) to[l] = from[offset(l, col_stride)];
-                        std::fill(to + width, to + panel, T(0));
-                      }
-                    }
-                  });
+  parallel_ranges(static_cast<Index>(n), parts, static_cast<Index>(panel), pack);
 }
 
 template <class T>
