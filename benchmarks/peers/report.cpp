@@ -93,7 +93,8 @@ void print_row(std::ostream& out, const Measured& measured) {
   const double unrecorded = measured.ms("libtorch_unrecorded");
   if (std::isfinite(unrecorded)) out << "(libtorch unrecorded: " << number(unrecorded) << ')';
   for (const auto& [library, what] :
-       {std::pair("xgrad_lstm", "our LSTM"), std::pair("xgrad_one_thread", "one thread")}) {
+       {std::pair("xgrad_lstm", "our LSTM"), std::pair("xgrad_one_thread", "one thread"),
+        std::pair("xgrad_product", "a product")}) {
     const double ms = measured.ms(library);
     if (std::isfinite(ms)) out << "  (" << what << ": " << number(ms) << ')';
   }

@@ -9,6 +9,7 @@ namespace peers {
 namespace {
 
 constexpr int nodes = 1000;
+constexpr Product fast_product{64, 512, 2048};  // no other shape is faster
 
 Row network_row(const Network& network, Work work, int threads) {
   const auto& [cell, T, B, I, H, layers] = network;
@@ -34,6 +35,10 @@ Row network_row(const Network& network, Work work, int threads) {
     } else if (cell == Cell::lstm && threads > 1) {
       row.candidates.push_back({"xgrad_one_thread", [](int) { use_xgrad_threads(1); },
                                 [=] { return xgrad_network(network, work); }});
+    } else if (cell == Cell::lstm && H >= 256) {
+      row.candidates.push_back(
+          {"xgrad_product", use_xgrad_threads, [] { return xgrad_product(fast_product); }, true});
+      row.product_flops = fast_product.flops();
     }
   }
   if (B > 1) row.flops = network.flops(work);  // products with a vector are limited by memory

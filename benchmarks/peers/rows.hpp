@@ -22,8 +22,9 @@ struct Row {
   std::vector<std::pair<std::string, int>> extents;
   int threads;
   std::vector<Candidate> candidates;
-  double flops = 0;       ///< of products, if they set a limit to this row
-  double lstm_flops = 0;  ///< the same for our LSTM, if it is timed beside another cell
+  double flops = 0;          ///< of products, if they set a limit to this row
+  double lstm_flops = 0;     ///< the same for our LSTM, if it is timed beside another cell
+  double product_flops = 0;  ///< of a product that is timed beside the network
   bool is_training = false;
   bool measures_memory = false;  ///< the peak of each library, in a process of its own
   bool is_slow = false;          ///< takes seconds: one run at a time, and few of them
