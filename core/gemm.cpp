@@ -137,7 +137,7 @@ std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parame
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
 constexpr double worth_threads = 8e5;             // multiplications
-constexpr Index cached_numbers = Index{1} << 19;  // of b, which a core's own cache holds
+constexpr Index cached_numbers = Index{1} << 19;  // of b, which each thread can read whole
 
 /// How many threads a product is worth whose elements have the same bits for any cut. A few rows
 /// take as long as those of a tile, waiting for b.
