@@ -136,14 +136,15 @@ std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parame
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
-constexpr double worth_threads = 8e5;             // multiplications
+constexpr double worth_a_thread = 1.5e5;          // multiplications
 constexpr Index cached_numbers = Index{1} << 19;  // of b, which each thread can read whole
 
 /// How many threads a product is worth whose elements have the same bits for any cut. A few rows
 /// take as long as those of a tile, waiting for b.
 Index worth_of(const Matrix& a, Index n) {
-  const auto rows = static_cast<double>(std::max<Index>(a.rows, 8));
-  return rows * static_cast<double>(n * a.cols) < worth_threads ? 1 : threads();
+  const double work =
+      static_cast<double>(std::max<Index>(a.rows, 8)) * static_cast<double>(n * a.cols);
+  return std::clamp<Index>(static_cast<Index>(work / worth_a_thread), 1, threads());
 }
 
 template <class T>
@@ -161,13 +162,14 @@ bool product_with_packed(const Tensor& a, const Tensor& b, Start<T> start, T* c,
   const Index parts = worth_of(left, n);
   // By rows each thread finds what it wrote itself, but reads all of b.
   if (m >= 256 || (m >= 8 * parts && b.size() <= cached_numbers)) {
-    parallel_ranges(m, parts, 8, [=](Index first, Index last) {
+    launch_ranges(m, parts, 8, [=](Index first, Index last) noexcept {
       const Start<T> from{start.data ? start.data + first * start.row : nullptr, start.row};
       packed_gemm(count(last - first), x + first * left.leading, left.leading, *packed_b, from,
                   c + first * ldc, ldc, 0, count(n));
     });
   } else {
-    parallel_ranges(n, parts, static_cast<Index>(packed_panel<T>()), [=](Index first, Index last) {
+    const auto panel = static_cast<Index>(packed_panel<T>());
+    launch_ranges(n, parts, panel, [=](Index first, Index last) noexcept {
       packed_gemm(count(m), x, left.leading, *packed_b, start, c, ldc, count(first), count(last));
     });
   }
@@ -238,7 +240,7 @@ void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate,
   as_matrix(c, out);
   if (out.transposed) {  // c^T = b^T.a^T
     const auto flip = [](const Tensor& x) {
-      return x.view(x.bytes(), {x.shape()[1], x.shape()[0]}, {x.strides()[1], x.strides()[0]});
+      return x.view(x.address(), {x.shape()[1], x.shape()[0]}, {x.strides()[1], x.strides()[0]});
     };
     return gemm(flip(b), flip(a), flip(c), accumulate);
   }

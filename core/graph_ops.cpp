@@ -23,7 +23,7 @@ struct SumTo {
   Shape shape;
   Tensor value(const Tensor& x) const {
     Tensor y = Tensor::zeros(shape, x.dtype());
-    add_to({y.bytes(), false}, y, x.shape(), x);
+    add_to({y.address(), false}, y, x.shape(), x);
     return y;
   }
   void pullback(Pullback& p) const { p.add(0, p.gradient()); }
@@ -51,9 +51,9 @@ struct Assemble {
     Tensor y = Tensor::zeros(shape, dtype);
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const ViewLayout& place = places[i];
-      const Tensor view = y.view(y.bytes() + place.offset * static_cast<Index>(item_size(dtype)),
+      const Tensor view = y.view(y.address() + place.offset * static_cast<Index>(item_size(dtype)),
                                  place.shape, place.strides);
-      add_to({view.bytes(), false}, view, place.shape, parts[i].tensor());
+      add_to({view.address(), false}, view, place.shape, parts[i].tensor());
     }
     return y;
   }
@@ -65,7 +65,7 @@ struct Assemble {
 }  // namespace
 
 Tensor transposed_view(const Tensor& matrix) {
-  return matrix.view(matrix.bytes(), {matrix.shape()[1], matrix.shape()[0]},
+  return matrix.view(matrix.address(), {matrix.shape()[1], matrix.shape()[0]},
                      {matrix.strides()[1], matrix.strides()[0]});
 }
 
@@ -83,7 +83,7 @@ Var view_at(const Var& x, const ViewLayout& layout) {
   const Tensor& tensor = base.tensor();
   return view_of(
       base,
-      tensor.view(tensor.bytes() + layout.offset * static_cast<Index>(item_size(tensor.dtype())),
+      tensor.view(tensor.address() + layout.offset * static_cast<Index>(item_size(tensor.dtype())),
                   layout.shape, layout.strides));
 }
 

@@ -20,6 +20,9 @@ class PackedMatrix {
   /// packs as easily.
   PackedMatrix(const T* b, std::ptrdiff_t row_stride, std::ptrdiff_t col_stride, std::size_t k,
                std::size_t n);
+  PackedMatrix(const PackedMatrix&) = default;
+  PackedMatrix& operator=(const PackedMatrix&) = default;
+  ~PackedMatrix() { join(); }  // which threads may still read
 
   std::size_t rows() const { return rows_; }
   std::size_t cols() const { return cols_; }
@@ -27,7 +30,9 @@ class PackedMatrix {
 
   /// The panels one after the other, rows() * packed_panel<T>() numbers each, aligned to 64 bytes;
   /// nullptr if empty.
-  const T* data() const { return empty() ? nullptr : reinterpret_cast<const T*>(memory_->data()); }
+  const T* data() const {
+    return empty() ? nullptr : reinterpret_cast<const T*>(memory_->address());
+  }
 
  private:
   Ref<Buffer> memory_;

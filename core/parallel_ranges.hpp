@@ -6,15 +6,27 @@
 
 namespace xgrad::detail {
 
-/// Cuts [0, size) into `parts` ranges at most, nearly equal ones that begin at multiples of
-/// `grain`, and calls f(first, last) for each, by a copy of f, on several threads if there are any.
+/// [0, size) in `parts` ranges at most, nearly equal ones that begin at multiples of `grain`: a
+/// function of the part that calls f(first, last), by a copy of f.
 template <class F>
-void parallel_ranges(Index size, Index parts, Index grain, const F& f) {
+auto ranges(Index size, Index parts, Index grain, const F& f) {
   const Index step = ((size + parts - 1) / parts + grain - 1) / grain * grain;
-  parallel_for(parts, [=](Index part) {
+  return [=](Index part) noexcept(std::is_nothrow_invocable_v<const F&, Index, Index>) {
     const Index first = part * step;
     if (first < size) f(first, std::min(size, first + step));
-  });
+  };
+}
+
+/// Calls f for each of these ranges, on several threads if there are any.
+template <class F>
+void parallel_ranges(Index size, Index parts, Index grain, const F& f) {
+  parallel_for(parts, ranges(size, parts, grain, f));
+}
+
+/// The same, but it may return early, as `launch` does.
+template <class F>
+void launch_ranges(Index size, Index parts, Index grain, const F& f) {
+  launch(parts, ranges(size, parts, grain, f));
 }
 
 inline constexpr Index parallel_bytes = Index{1} << 19;  // which are worth a second thread

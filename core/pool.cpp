@@ -45,11 +45,7 @@ thread_local bool pool_alive = false;
 
 class Pool {
  public:
-  Pool() { pool_alive = true; }
-  ~Pool() {
-    trim();
-    pool_alive = false;
-  }
+  ~Pool() { trim(); }
 
   void* allocate(std::size_t bytes) {
     const std::size_t size_class = size_class_of(bytes);
@@ -69,7 +65,7 @@ class Pool {
 
   void release(Header* header) {
     // What comes from another thread goes back to the system: nobody here would ask for it again.
-    if (header->owner != this) return std::free(header);
+    if (header->owner != this) return free(header);
     auto& list = lists_[header->size_class];
     if (list.size() == list.capacity()) ++statistics_.system_allocations;
     list.push_back(header);
@@ -78,10 +74,15 @@ class Pool {
 
   void trim() {
     for (auto& list : lists_) {
-      for (Header* header : list) std::free(header);
+      for (Header* header : list) free(header);
       list.clear();
     }
     statistics_.cached_bytes = 0;
+  }
+
+  static void free(Header* header) {
+    join();  // whose parts may still use it
+    std::free(header);
   }
 
   const PoolStatistics& statistics() const { return statistics_; }
@@ -91,42 +92,68 @@ class Pool {
   PoolStatistics statistics_;
 };
 
-Pool& pool() {
-  thread_local Pool instance;
+/// Of one thread. The memory of tensors is reused for tensors only, since other threads may be
+/// computing with it when it is released.
+struct Pools {
+  Pool objects;
+  Pool buffers;
+  Pools() { pool_alive = true; }
+  ~Pools() { pool_alive = false; }
+};
+
+Pools& pools() {
+  thread_local Pools instance;
   return instance;
 }
 
-}  // namespace
-
 #ifdef XGRAD_POOL_MALLOC
 
-void* pool_allocate(std::size_t bytes) {
+void* allocate(Pool Pools::*, std::size_t bytes) {
   return system_allocate((bytes + alignment - 1) / alignment * alignment);
 }
-void pool_release(void* memory) noexcept { std::free(memory); }
+void release(Pool Pools::*, void* memory) noexcept {
+  join();
+  std::free(memory);
+}
 
 #else
 
-void* pool_allocate(std::size_t bytes) { return pool().allocate(bytes); }
+void* allocate(Pool Pools::*pool, std::size_t bytes) { return (pools().*pool).allocate(bytes); }
 
-void pool_release(void* memory) noexcept {
+void release(Pool Pools::*pool, void* memory) noexcept {
   Header* header = static_cast<Header*>(memory) - 1;
   if (pool_alive) {
-    pool().release(header);
+    (pools().*pool).release(header);
   } else {
-    std::free(header);
+    Pool::free(header);
   }
 }
 
 #endif
 
+}  // namespace
+
+void* pool_allocate(std::size_t bytes) { return allocate(&Pools::objects, bytes); }
+void pool_release(void* memory) noexcept { release(&Pools::objects, memory); }
+
 Ref<Buffer> Buffer::allocate(std::size_t bytes) {
-  return Ref<Buffer>(new (pool_allocate(sizeof(Buffer) + bytes)) Buffer);
+  return Ref<Buffer>(new (detail::allocate(&Pools::buffers, sizeof(Buffer) + bytes)) Buffer);
 }
+
+void Buffer::destroy(Buffer* buffer) noexcept { release(&Pools::buffers, buffer); }
 
 }  // namespace detail
 
-PoolStatistics pool_statistics() { return detail::pool().statistics(); }
-void trim_pool() { detail::pool().trim(); }
+PoolStatistics pool_statistics() {
+  const PoolStatistics& objects = detail::pools().objects.statistics();
+  const PoolStatistics& buffers = detail::pools().buffers.statistics();
+  return {objects.system_allocations + buffers.system_allocations,
+          objects.cached_bytes + buffers.cached_bytes};
+}
+
+void trim_pool() {
+  detail::pools().objects.trim();
+  detail::pools().buffers.trim();
+}
 
 }  // namespace xgrad

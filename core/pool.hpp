@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include <xgrad/core/join.hpp>
+
 namespace xgrad {
 
 /// What this thread's memory pool holds.
@@ -76,8 +78,12 @@ struct alignas(64) Buffer {
   std::atomic<std::uint32_t> references{1};
 
   static Ref<Buffer> allocate(std::size_t bytes);
-  static void destroy(Buffer* buffer) noexcept { pool_release(buffer); }
-  std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }
+  static void destroy(Buffer* buffer) noexcept;
+  std::byte* address() { return reinterpret_cast<std::byte*>(this + 1); }  ///< not to be read yet
+  std::byte* data() {
+    join();
+    return address();
+  }
 };
 
 }  // namespace detail

@@ -9,8 +9,8 @@
 namespace xgrad::detail {
 namespace {
 
-constexpr Index parallel_elements = 2048;  // of the result, for each thread
-constexpr Index parallel_rows = 8;         // or so many rows, as in products
+constexpr Index parallel_elements = 800;  // of the result, for each thread
+constexpr Index parallel_rows = 8;        // or so many rows, as in products
 constexpr Index parallel_cols = 64;
 constexpr Index copied_elements = 65536;  // of a result whose operands are copied
 constexpr int max_operands = max_leaves + 1;
@@ -199,14 +199,18 @@ void copy_used(const Strips& from, int leaves, Strips& to) {
 /// A kernel and what a thread needs to run it on a part of its strips.
 template <class T>
 struct SharedStrips {
+  static constexpr int most_constants = 4;
+
   StripKernel kernel;
   Cut cut;
   int leaves;
+  double constants[most_constants];
   Strips strips;
 
-  SharedStrips(StripKernel f, const Cut& ranges, const Strips& all, int count)
-      : kernel(f), cut(ranges), leaves(count) {
+  SharedStrips(StripKernel f, const Cut& ranges, const Strips& all, const ExpressionType& type)
+      : kernel(f), cut(ranges), leaves(type.leaves) {
     copy_used(all, leaves, strips);
+    std::copy_n(all.constants, type.constants, constants);
   }
 
   /// The bytes up to the last leaf.
@@ -215,7 +219,7 @@ struct SharedStrips {
                                     reinterpret_cast<const std::byte*>(this));
   }
 
-  void operator()(Index part) const {
+  void operator()(Index part) const noexcept {
     const Range range = cut.range(part);
     alignas(64) T scratch[simd_width<T>];
     const auto at = [&](const void* from, Index row_stride) {
@@ -223,6 +227,7 @@ struct SharedStrips {
     };
     Strips own;
     copy_used(strips, leaves, own);
+    own.constants = constants;
     own.rows = range.rows;
     own.cols = range.cols;
     if (own.out) own.out = at(own.out, own.out_row);
@@ -246,13 +251,14 @@ bool sums_rows(const Strips& strips, int leaves) {
 
 /// Runs a kernel, on several threads if there are any and the strips are large.
 template <class T>
-void run(StripKernel kernel, const Strips& strips, int leaves, bool may_cut) {
+void run(const ExpressionType& type, StripKernel kernel, const Strips& strips, bool may_cut) {
+  may_cut = may_cut && type.constants <= SharedStrips<T>::most_constants;
   const Index worth = may_cut ? strips.rows * strips.cols / parallel_elements : 1;
   if (std::min<Index>(worth, threads()) <= 1) return kernel(strips);
-  const Cut cut(strips.rows, strips.cols, worth, sums_rows(strips, leaves));
+  const Cut cut(strips.rows, strips.cols, worth, sums_rows(strips, type.leaves));
   if (cut.parts == 1) return kernel(strips);
-  const SharedStrips<T> shared(kernel, cut, strips, leaves);
-  parallel_for(cut.parts, shared, shared.used());
+  const SharedStrips<T> shared(kernel, cut, strips, type);
+  launch(cut.parts, shared, shared.used());
 }
 
 template <class T>
@@ -277,7 +283,7 @@ void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     for_each_outer(layout, count, [&](Index at, const Index* offset) {
       for (int k = 0; k < count; ++k) strips.leaf[k].value = base[k] + offset[k];
       strips.out = out + at;
-      run<T>(kernel, strips, count, true);
+      run<T>(type, kernel, strips, true);
     });
     return;
   }
@@ -364,7 +370,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
         if (strips.leaf[k].target_mask != 0) aim(k, target_base[k] + offset[k]);
       }
       strips.gradient = base[gradient_operand] + offset[gradient_operand];
-      run<T>(kernel, strips, count, exclusive);
+      run<T>(type, kernel, strips, exclusive);
     });
     return;
   }

@@ -64,7 +64,7 @@ Tensor::Tensor(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype) {
   if (too_large) throw Error("tensor: shape " + to_string(shape) + " is larger than any memory");
   strides_ = contiguous_strides(shape);
   buffer_ = detail::Buffer::allocate(static_cast<std::size_t>(size()) * item_size(dtype));
-  data_ = buffer_->data();
+  data_ = buffer_->address();
 }
 
 Tensor Tensor::uninitialized(const Shape& shape, DType dtype) { return Tensor(shape, dtype); }

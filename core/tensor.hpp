@@ -55,7 +55,7 @@ class Tensor {
   template <class T>
   const T* data() const {
     check_type(dtype_of<T>());
-    return reinterpret_cast<const T*>(data_);
+    return reinterpret_cast<const T*>(bytes());
   }
 
   /// The only element. Throws if there is not exactly one.
@@ -77,7 +77,11 @@ class Tensor {
   // For the engine: memory that is not yet shared may be written.
   static Tensor uninitialized(const Shape& shape, DType dtype);
   Tensor view(std::byte* data, const Shape& shape, const Shape& strides) const;
-  std::byte* bytes() const { return data_; }
+  std::byte* address() const { return data_; }  ///< other threads may be writing there
+  std::byte* bytes() const {
+    detail::join();
+    return data_;
+  }
   template <class T>
   T* mutable_data() const {
     return const_cast<T*>(data<T>());

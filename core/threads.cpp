@@ -11,6 +11,7 @@
 
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/gemm.hpp>
+#include <xgrad/core/join.hpp>
 #include <xgrad/core/threads.hpp>
 
 namespace xgrad {
@@ -18,10 +19,22 @@ namespace {
 
 thread_local bool inside_part = false;
 
+detail::PartCounts& counts = detail::part_counts;
+
+constexpr int patience = 32;  // spins before a caller computes what no helper has begun
+constexpr int spins = 20000;  // before a thread lets others run
+
+void pause(int round) {
+  if (round > spins) return std::this_thread::yield();
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
 /// Threads that take the parts of one task at a time. They spin for a moment before they sleep,
 /// since the products of a recurrent step follow each other within microseconds. The caller takes
-/// parts too, and waits only for parts that somebody has taken: a thread that the system does not
-/// run holds nobody up.
+/// the first part and in the end those that nobody has begun: a thread that the system does not run
+/// holds nobody up.
 ///
 /// A cache line takes up to a quarter of a microsecond from one core to another, a tenth of a short
 /// task. Hence a helper reads a short task from the very line that it watches, and the caller
@@ -38,21 +51,34 @@ class Workers {
   }
   ~Workers() { stop(); }
 
-  /// For one caller at a time.
-  void run(Index parts, detail::CallPart call, const void* f, std::size_t copied) {
+  /// Computes part 0 and leaves the others to helpers, or to `finish`. For one caller at a time,
+  /// as all of these functions are.
+  void launch(Index parts, detail::CallPart call, const void* f, std::size_t copied) {
+    finish();  // the last task, which helpers still read
     task_.call = call;
     task_.f = copied > 0 ? std::memcpy(task_.copy, f, copied) : f;
-    task_.ticket.store({++task_number_, static_cast<std::uint32_t>(parts), 1});
-    if (sleeping_.load() > 0) {
-      { const std::lock_guard lock(mutex_); }  // nobody is about to sleep without having seen it
-      wake_.notify_all();
+    task_.ticket.store({++task_number_, static_cast<std::uint32_t>(parts), 1},
+                       std::memory_order_release);
+    // Who falls asleep at this moment is not needed for this task, and woken by the next.
+    if (sleeping_.load(std::memory_order_relaxed) > 0) wake();
+    compute(0);
+    counts.expected.store(counts.expected.load(std::memory_order_relaxed) + parts - 1,
+                          std::memory_order_relaxed);
+  }
+
+  /// Computes what no helper has begun and waits for the rest.
+  void finish() {
+    if (counts.all_finished()) return;
+    for (Index part; (part = next_part()) >= 0;) {
+      compute(part);
+      counts.finished.fetch_add(1, std::memory_order_release);
     }
-    inside_part = true;
-    Index own = 0;
-    for (Index part = 0; part >= 0; part = next_part(), ++own) try_part(call, f, part);
-    inside_part = false;
-    expected_ += parts - own;
-    for (int i = 0; finished_.load(std::memory_order_acquire) != expected_; ++i) pause(i);
+    for (int i = 0; !counts.all_finished(); ++i) pause(i);
+  }
+
+  void run(Index parts, detail::CallPart call, const void* f, std::size_t copied) {
+    launch(parts, call, f, copied);
+    finish();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
@@ -68,7 +94,6 @@ class Workers {
     for (std::thread& helper : helpers_) helper.join();
   }
 
-  static constexpr int spins = 20000;            // before a thread lets others run
   static constexpr int awake_spins = 4 * spins;  // before it sleeps: to be woken takes longer
 
   /// The current task and its next part, in one word: a part can only be taken of the task that is
@@ -89,13 +114,6 @@ class Workers {
     alignas(8) std::byte copy[detail::largest_copied_function];
   };
 
-  static void pause(int round) {
-    if (round > spins) return std::this_thread::yield();
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-  }
-
   /// Takes a part of the current task; -1 if all are taken.
   Index next_part() {
     Ticket ticket = task_.ticket.load(std::memory_order_acquire);
@@ -109,13 +127,21 @@ class Workers {
     return -1;
   }
 
-  void try_part(detail::CallPart call, const void* f, Index part) {
+  /// A part of the current task.
+  void compute(Index part) {
+    const bool was_inside = std::exchange(inside_part, true);
     try {
-      call(f, part);
+      task_.call(task_.f, part);
     } catch (...) {
       const std::lock_guard lock(mutex_);
       if (!error_) error_ = std::current_exception();
     }
+    inside_part = was_inside;
+  }
+
+  void wake() {
+    { const std::lock_guard lock(mutex_); }  // nobody is about to sleep without having seen it
+    wake_.notify_all();
   }
 
   bool has_work() const { return task_.ticket.load(std::memory_order_relaxed).open(); }
@@ -136,16 +162,14 @@ class Workers {
         if (stop_) return;
       }
       for (Index part; (part = next_part()) >= 0;) {
-        try_part(task_.call, task_.f, part);
-        finished_.fetch_add(1, std::memory_order_release);
+        compute(part);
+        counts.finished.fetch_add(1, std::memory_order_release);
       }
     }
   }
 
-  alignas(64) std::atomic<Index> finished_{0};  ///< parts that helpers have ever computed
   alignas(64) Task task_;
-  alignas(64) Index expected_ = 0;  ///< what `finished_` will be
-  std::uint32_t task_number_ = 0;
+  alignas(64) std::uint32_t task_number_ = 0;
   std::vector<std::thread> helpers_;
   std::exception_ptr error_;
   std::condition_variable wake_;
@@ -160,11 +184,25 @@ std::atomic<int> thread_count{1};
 
 }  // namespace
 
+detail::PartCounts detail::part_counts;
+
+void detail::wait_for_parts() noexcept {
+  if (inside_part) return;  // what another thread computes is not read there
+  for (int i = 0; !counts.all_finished(); ++i) {
+    if (i % patience == patience - 1) {
+      const std::unique_lock lock(workers_mutex, std::try_to_lock);
+      if (lock && workers) workers->finish();
+    }
+    pause(i);
+  }
+}
+
 void set_threads(int n) {
   if (n < 1) throw Error("set_threads: n is " + std::to_string(n) + ": it must be at least 1");
   if (inside_part) throw Error("set_threads: called by an op that threads are computing");
   const std::lock_guard lock(workers_mutex);
   detail::use_one_blas_thread();
+  if (workers) workers->finish();
   workers = n > 1 ? std::make_unique<Workers>(n - 1) : nullptr;
   thread_count = n;
 }
@@ -173,11 +211,15 @@ int threads() { return thread_count.load(std::memory_order_relaxed); }
 
 namespace detail {
 
-void run_parts(Index parts, CallPart call, const void* f, std::size_t copied) {
+void run_parts(Index parts, CallPart call, const void* f, std::size_t copied, Wait wait) {
   if (parts > 1 && parts <= Workers::most_parts && threads() > 1 && !inside_part) {
     const std::unique_lock lock(workers_mutex, std::try_to_lock);
-    if (lock && workers) return workers->run(parts, call, f, copied);
+    if (lock && workers) {
+      if (wait == Wait::later) return workers->launch(parts, call, f, copied);
+      return workers->run(parts, call, f, copied);
+    }
   }
+  join();
   for (Index part = 0; part < parts; ++part) call(f, part);
 }
 

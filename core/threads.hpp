@@ -23,8 +23,15 @@ using CallPart = void (*)(const void* f, Index part);
 
 inline constexpr std::size_t largest_copied_function = 512;  // bytes
 
-/// parallel_for for a function object; `copied` is its size, if threads may use a copy of it.
-void run_parts(Index parts, CallPart call, const void* f, std::size_t copied);
+enum class Wait { now, later };
+
+/// parallel_for, or launch, for a function object; `copied` is its size, if threads may use a copy.
+void run_parts(Index parts, CallPart call, const void* f, std::size_t copied, Wait wait);
+
+template <class F>
+void call_part(const void* f, Index part) {
+  (*static_cast<const F*>(f))(part);
+}
 
 /// Runs f(0) ... f(parts - 1), on several threads if there are any; part 0 on the caller's. The
 /// parts must not depend on each other. An exception of a part is thrown again here. Of f only the
@@ -36,9 +43,18 @@ template <class F>
 void parallel_for(Index parts, const F& f, std::size_t size = sizeof(F)) {
   const bool copies =
       std::is_trivially_copyable_v<F> && alignof(F) <= 8 && size <= largest_copied_function;
-  run_parts(
-      parts, [](const void* g, Index part) { (*static_cast<const F*>(g))(part); }, &f,
-      copies ? size : 0);
+  run_parts(parts, call_part<F>, &f, copies ? size : 0, Wait::now);
+}
+
+/// The same, but it may return while other threads still compute their parts, so that what the
+/// caller does up to the next join() keeps nobody waiting. f may not throw, and may refer to
+/// memory of tensors only: that is not handed out, nor given back, before they are done.
+template <class F>
+void launch(Index parts, const F& f, std::size_t size = sizeof(F)) {
+  static_assert(std::is_trivially_copyable_v<F> && alignof(F) <= 8);
+  static_assert(std::is_nothrow_invocable_v<const F&, Index>);
+  const bool copies = size <= largest_copied_function;
+  run_parts(parts, call_part<F>, &f, copies ? size : 0, copies ? Wait::later : Wait::now);
 }
 
 }  // namespace detail

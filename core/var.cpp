@@ -50,9 +50,9 @@ Ref<VarData> cloned(const Ref<VarData>& data) {
   check_view(*data);
   const Ref<Parameter> parameter = clone_of(original);
   const auto make_var = [&] {
-    const auto offset = data->value.bytes() - original.value.bytes();
+    const auto offset = data->value.address() - original.value.address();
     Ref<VarData> copy = VarData::make(parameter->value.view(
-        parameter->value.bytes() + offset, data->value.shape(), data->value.strides()));
+        parameter->value.address() + offset, data->value.shape(), data->value.strides()));
     copy->parameter = parameter;
     copy->is_parameter = data->is_parameter;
     copy->detached = data->detached;
@@ -127,7 +127,7 @@ Var Var::operator[](Index i) const {
   }
   if (i < 0) i += extent;
   detail::Ref<detail::VarData> view = detail::VarData::make(
-      x.view(x.bytes() + i * x.strides()[0] * static_cast<Index>(item_size(x.dtype())),
+      x.view(x.address() + i * x.strides()[0] * static_cast<Index>(item_size(x.dtype())),
              Shape(x.shape().begin() + 1, x.shape().end()),
              Shape(x.strides().begin() + 1, x.strides().end())));
   view->slot = data_->slot;

@@ -13,7 +13,7 @@ std::string describe(const char* op, const Var& x) {
 }
 
 Tensor view_at(const Tensor& x, Index offset, const Shape& shape, const Shape& strides) {
-  return x.view(x.bytes() + offset * static_cast<Index>(item_size(x.dtype())), shape, strides);
+  return x.view(x.address() + offset * static_cast<Index>(item_size(x.dtype())), shape, strides);
 }
 
 /// `extent` entries along an axis, from `begin`.

@@ -12,6 +12,7 @@ namespace {
 /// Restores one thread at the end of a test.
 struct ThreadsTest : ::testing::Test {
   ~ThreadsTest() override { set_threads(1); }
+  std::atomic<bool> may_go_on = false;
 };
 
 TEST_F(ThreadsTest, CountMustBePositive) {
@@ -77,6 +78,54 @@ TEST_F(ThreadsTest, SleepingHelpersWakeUp) {
   }
 }
 
+/// Part 1 waits until it may go on, and writes some time later.
+struct Delayed {
+  const std::atomic<bool>* may_go_on;
+  float* to;
+  void operator()(Index part) const noexcept {
+    if (part == 0) return;
+    while (!*may_go_on) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    *to = 3;
+  }
+};
+
+TEST_F(ThreadsTest, CallersGoOnWhileHelpersCompute) {
+  set_threads(2);
+  const Tensor x = Tensor::full({1}, 2);
+  detail::launch(2, Delayed{&may_go_on, x.mutable_data<float>()});
+  may_go_on = true;  // launch has returned, or part 1 would never end
+  EXPECT_EQ(x.item(), 3);
+}
+
+TEST_F(ThreadsTest, OtherThreadsWaitForATensorToo) {
+  set_threads(2);
+  const Tensor x = Tensor::full({1}, 2);
+  detail::launch(2, Delayed{&may_go_on, x.mutable_data<float>()});
+  may_go_on = true;
+  std::thread([&] { EXPECT_EQ(x.item(), 3); }).join();
+}
+
+TEST_F(ThreadsTest, ANewNumberOfThreadsWaitsForThoseAtWork) {
+  set_threads(2);
+  float x = 2;
+  detail::launch(2, Delayed{&may_go_on, &x});
+  may_go_on = true;
+  set_threads(1);
+  EXPECT_EQ(x, 3);
+}
+
+// Threads may still compute with a tensor that its owner has released.
+TEST_F(ThreadsTest, MemoryOfTensorsIsReusedForTensorsOnly) {
+  const std::byte* const released = Tensor::zeros({1000}).address();
+  void* const object = detail::pool_allocate(sizeof(detail::Buffer) + 1000 * sizeof(float));
+  EXPECT_NE(static_cast<const std::byte*>(object) + sizeof(detail::Buffer), released);
+  detail::pool_release(object);
+#ifndef XGRAD_POOL_MALLOC
+  EXPECT_EQ(Tensor::zeros({1000}).address(), released);
+#endif
+}
+
 /// The elements that `compute` returns for several numbers of threads, which must be the same bits.
 template <class F>
 void expect_same_bits(const F& compute) {
@@ -114,6 +163,30 @@ TEST_F(ThreadsTest, ManyRowsHaveTheSameBitsForEveryCount) {
 // Too few rows for three threads: columns are cut.
 TEST_F(ThreadsTest, FewRowsHaveTheSameBitsForEveryCount) {
   expect_same_bits([] { return train(20, 400); });
+}
+
+/// The gradients of the last of some steps, whose memory is that of the steps before.
+template <class Cell>
+std::vector<Var> train_small() {
+  seed(7);
+  nn::Recurrent<Cell> network(10, 50);
+  optim::Adam adam(network.parameters());
+  const Var x = default_generator().normal({12, 32, 10}, 0, 1);
+  const Var y = default_generator().normal({12, 32, 50}, 0, 1);
+  for (int step = 0;; ++step) {
+    Tape tape;
+    tape.backward(mse(network(x).outputs, y));
+    if (step == 20) break;
+    adam.step();
+  }
+  std::vector<Var> gradients;
+  for (const Var& p : network.parameters()) gradients.push_back(p.grad());
+  return gradients;
+}
+
+TEST_F(ThreadsTest, SmallNetworksHaveTheSameBitsForEveryCount) {
+  expect_same_bits(train_small<nn::LSTMCell>);
+  expect_same_bits(train_small<nn::GRUCell>);
 }
 
 // A row and a scalar whose gradients are summed, a column that is copied, and a large sum.
