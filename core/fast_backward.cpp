@@ -4,6 +4,7 @@
 #include <xgrad/core/fast_backward.hpp>
 #include <xgrad/core/gemm.hpp>
 #include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/join.hpp>
 #include <xgrad/core/op.hpp>
 #include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/tape_watch.hpp>
@@ -22,19 +23,19 @@ bool same_layout(const Tensor& a, const Shape& shape) {
 Tensor stack_rows(std::span<const Tensor> blocks) {
   Index rows = 0;
   bool adjacent = true;
-  const std::byte* next = blocks[0].bytes();
+  const std::byte* next = blocks[0].address();
   for (const Tensor& block : blocks) {
-    adjacent = adjacent && block.is_contiguous() && block.bytes() == next;
-    next = block.bytes() + block.size() * static_cast<Index>(item_size(block.dtype()));
+    adjacent = adjacent && block.is_contiguous() && block.address() == next;
+    next = block.address() + block.size() * static_cast<Index>(item_size(block.dtype()));
     rows += block.shape()[0];
   }
   const Shape shape{rows, blocks[0].shape()[1]};
-  if (adjacent) return blocks[0].view(blocks[0].bytes(), shape, contiguous_strides(shape));
+  if (adjacent) return blocks[0].view(blocks[0].address(), shape, contiguous_strides(shape));
   Tensor stacked = Tensor::uninitialized(shape, blocks[0].dtype());
   PoolVector<Tensor> places;
   Index bytes = 0;
   for (const Tensor& block : blocks) {
-    places.push_back(stacked.view(stacked.bytes() + bytes, block.shape(), stacked.strides()));
+    places.push_back(stacked.view(stacked.address() + bytes, block.shape(), stacked.strides()));
     bytes += block.size() * static_cast<Index>(item_size(block.dtype()));
   }
   parallel_copies(blocks.size(), bytes,
@@ -76,6 +77,7 @@ void FastBackward::publish_parameters() {
     parameter.gradient = gradient;
     parameter.has_gradient = true;
   }
+  join();  // who has the address of a gradient's memory may read it now
 }
 
 void FastBackward::keep(std::uint32_t slot) { state_[slot].keep = true; }
@@ -84,8 +86,8 @@ Tensor FastBackward::kept(const Var& x, std::uint32_t slot) {
   if (slot == no_slot || !touched(slot)) return Tensor::zeros(x.shape(), x.dtype());
   finish(slot);
   const Tensor& memory = storage_[slot].memory();
-  const std::ptrdiff_t offset = x.tensor().bytes() - tape_.slots[slot].base;
-  return memory.view(memory.bytes() + offset, x.shape(), x.tensor().strides());
+  const std::ptrdiff_t offset = x.tensor().address() - tape_.slots[slot].base;
+  return memory.view(memory.address() + offset, x.shape(), x.tensor().strides());
 }
 
 void FastBackward::restrict_to(std::span<const std::uint32_t> slots) {
@@ -101,7 +103,7 @@ void FastBackward::restrict_to(std::span<const std::uint32_t> slots) {
 }
 
 void FastBackward::seed(const Var& y, const Tensor& seed) {
-  const Input input{y, tape_.slot_of(y)};
+  const Input input = tape_.input(y);
   if (tape_.watch()) tape_.watch()->check_seed(tape_, input, seed);
   if (wants(input)) accumulate(input, seed);
 }
@@ -136,23 +138,21 @@ void FastBackward::finish(std::uint32_t slot) {
 }
 
 bool FastBackward::overlap(const Input& a, const Input& b) const {
-  if (a.slot != b.slot || a.slot == no_slot) return false;
-  const Slot& slot = tape_.slots[a.slot];
-  return slot.region(a.var.tensor()).overlaps(slot.region(b.var.tensor()));
+  return a.slot == b.slot && a.slot != no_slot && a.region.overlaps(b.region);
 }
 
 LeafTarget FastBackward::target(const Input& input, bool shared) {
   if (!wants(input)) return {};
   ensure_memory(input.slot);
   GradientStorage& storage = storage_[input.slot];
-  Region region = tape_.slots[input.slot].region(input.var.tensor());
+  Region region = input.region;
   if (shared) {
     region.exact = false;
     region.last_column = region.first_column;
   }
   const auto access = storage.touch(region);
   const auto bytes = region.offset * static_cast<Index>(item_size(input.var.dtype()));
-  return {storage.memory().bytes() + bytes, access == GradientStorage::Access::assign};
+  return {storage.memory().address() + bytes, access == GradientStorage::Access::assign};
 }
 
 // Finds an addend in whose gradient memory the gradient of `slot` can be born.
@@ -167,7 +167,7 @@ bool FastBackward::find_home(std::uint32_t slot, std::uint32_t& addend) {
     if (!(addends >> addend & 1) || !wants(input)) continue;
     if (!same_layout(input.var.tensor(), own.shape)) continue;
     const Slot& other = tape_.slots[input.slot];
-    const Region region = other.region(input.var.tensor());
+    const Region& region = input.region;
     if (region.row_major && other.used_once(region) && storage_[input.slot].untouched(region)) {
       return true;
     }
@@ -195,12 +195,12 @@ void FastBackward::ensure_memory(std::uint32_t slot) {
       continue;
     }
     const Input& addend = tape_.inputs(own.producer)[state_[slot].home_addend];
-    const Region region = tape_.slots[home].region(addend.var.tensor());
+    const Region& region = addend.region;
     storage_[home].touch(region);
     const Tensor& memory = storage_[home].memory();
     const auto bytes = region.offset * static_cast<Index>(item_size(own.dtype));
     storage_[slot].bind(
-        memory.view(memory.bytes() + bytes, own.shape, contiguous_strides(own.shape)), false);
+        memory.view(memory.address() + bytes, own.shape, contiguous_strides(own.shape)), false);
   }
 }
 
@@ -210,8 +210,7 @@ bool FastBackward::passes_on(std::uint32_t node, std::uint32_t addend, const Inp
   const Slot& other = tape_.slots[input.slot];
   if (state_[input.slot].keep || other.parameter || touched(input.slot) ||
       storage_[input.slot].has_memory() || !(other.shape == tape_.slots[own].shape) ||
-      !same_layout(input.var.tensor(), other.shape) ||
-      !other.used_once(other.region(input.var.tensor()))) {
+      !same_layout(input.var.tensor(), other.shape) || !other.used_once(input.region)) {
     return false;
   }
   storage_[input.slot].bind(gradient(node), true);
@@ -234,7 +233,7 @@ bool FastBackward::adopt(const Input& input, const Tensor& gradient) {
       (storage.has_memory() && !slot.parameter)) {
     return false;
   }
-  storage.bind(gradient.view(gradient.bytes(), slot.shape, contiguous_strides(slot.shape)), true);
+  storage.bind(gradient.view(gradient.address(), slot.shape, contiguous_strides(slot.shape)), true);
   return true;
 }
 
@@ -242,7 +241,7 @@ void FastBackward::accumulate_product(const Input& input, const Var& a, const Va
   if (!wants(input)) return;
   const Slot& slot = tape_.slots[input.slot];
   const Tensor& x = input.var.tensor();
-  const Region region = slot.region(x);
+  const Region& region = input.region;
   // Only products of the slot's own shape, or its transpose's, can become one product; x may also
   // be a matrix of other extents over the slot's elements. A product with a parameter, such as the
   // gradient of a state, has its packed form to hand: nothing is gained by waiting.
@@ -306,7 +305,7 @@ void FastBackward::check_pulled(std::uint32_t node) const {
     std::byte* const first = memory.bytes() + (x.bytes() - slot.base);
     if (first == own.bytes()) continue;  // the node's own gradient, passed on
     // Otherwise a deferred product, or nothing at all.
-    if (!storage.full() && !storage.holds(slot.region(x))) continue;
+    if (!storage.full() && !storage.holds(input.region)) continue;
     if (same_layout(x, slot.shape)) {
       tape_.watch()->check_pulled(tape_, node, input, own, memory);
     } else {

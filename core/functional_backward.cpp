@@ -8,7 +8,7 @@ FunctionalBackward::FunctionalBackward(TapeData& tape)
     : tape_(tape), contributions_(tape.slots.size()) {}
 
 void FunctionalBackward::seed(const Var& y, const Var& seed) {
-  const Input input{y, tape_.slot_of(y)};
+  const Input input = tape_.input(y);
   if (tape_.watch()) tape_.watch()->check_seed(tape_, input, seed.tensor());
   accumulate(input, seed);
 }

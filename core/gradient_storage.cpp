@@ -51,8 +51,7 @@ GradientStorage::Access GradientStorage::touch(const Region& region) {
       zero(region.first, region.last);
       return Access::add;
     }
-    holds_ = Buffer::allocate(static_cast<std::size_t>(slices()));
-    std::memset(holds_->data(), 0, static_cast<std::size_t>(slices()));
+    holds_.assign(static_cast<std::size_t>(slices()), std::byte{0});
     held_ = 0;
     state_ = State::partial;
   }
@@ -68,8 +67,7 @@ GradientStorage::Access GradientStorage::touch(const Region& region) {
 GradientStorage::Access GradientStorage::touch_columns(Index first, Index last) {
   const Index columns = memory_.shape().back();
   if (state_ == State::untouched) {
-    holds_ = Buffer::allocate(static_cast<std::size_t>(columns));
-    std::memset(holds_->data(), 0, static_cast<std::size_t>(columns));
+    holds_.assign(static_cast<std::size_t>(columns), std::byte{0});
     held_ = 0;
     state_ = State::columns;
   }
@@ -92,7 +90,7 @@ void GradientStorage::zero_columns() {
   const Index rows = memory_.size() / columns;
   for (Index first = 0; first < columns;) {
     Index last = first;
-    while (last < columns && holds_->data()[last] == std::byte{0}) ++last;
+    while (last < columns && holds_.data()[last] == std::byte{0}) ++last;
     for (Index row = 0; row < rows && last > first; ++row) {
       std::memset(memory_.bytes() + (row * columns + first) * item, 0,
                   static_cast<std::size_t>((last - first) * item));
@@ -106,7 +104,7 @@ void GradientStorage::complete() {
   if (state_ == State::full) return;
   if (state_ == State::columns) return zero_columns();
   if (state_ == State::untouched) {
-    holds_ = {};
+    holds_.clear();
   }
   zero(0, slices());
   state_ = State::full;
@@ -123,10 +121,12 @@ void GradientStorage::zero(Index first, Index last) {
   const Index all = slices();
   if (all == 0) return;
   const Index slice_bytes = memory_.size() / all * static_cast<Index>(item_size(memory_.dtype()));
-  const auto holds = [this](Index i) { return holds_ && holds_->data()[i] != std::byte{0}; };
+  const auto holds = [this](Index i) {
+    return !holds_.empty() && holds_.data()[i] != std::byte{0};
+  };
   for (Index i = first; i < last;) {
     Index end = i;
-    while (end < last && !holds(end)) end = holds_ ? end + 1 : last;
+    while (end < last && !holds(end)) end = holds_.empty() ? last : end + 1;
     std::memset(memory_.bytes() + i * slice_bytes, 0,
                 static_cast<std::size_t>((end - i) * slice_bytes));
     i = end + 1;
@@ -134,11 +134,11 @@ void GradientStorage::zero(Index first, Index last) {
 }
 
 Index GradientStorage::held(Index first, Index last) const {
-  return std::count(holds_->data() + first, holds_->data() + last, std::byte{1});
+  return std::count(holds_.data() + first, holds_.data() + last, std::byte{1});
 }
 
 void GradientStorage::mark(Index first, Index last) {
-  std::fill(holds_->data() + first, holds_->data() + last, std::byte{1});
+  std::fill(holds_.data() + first, holds_.data() + last, std::byte{1});
 }
 
 }  // namespace xgrad::detail

@@ -6,11 +6,11 @@ namespace xgrad::detail {
 
 /// The part of a slot that a view covers, in elements and in slices of the slot's first axis.
 struct Region {
-  Index offset;    ///< of the view's first element
-  Index first;     ///< first slice touched
-  Index last;      ///< behind the last slice touched
-  bool exact;      ///< the view is exactly these slices (in any order of their elements)
-  bool row_major;  ///< and lies in memory as they do
+  Index offset = 0;        ///< of the view's first element
+  Index first = 0;         ///< first slice touched
+  Index last = 0;          ///< behind the last slice touched
+  bool exact = false;      ///< the view is exactly these slices (in any order of their elements)
+  bool row_major = false;  ///< and lies in memory as they do
   /// If the view is a range of the slot's last axis, at all positions of the others: that range.
   Index first_column = 0;
   Index last_column = 0;
@@ -65,8 +65,8 @@ class GradientStorage {
   void mark(Index first, Index last);
 
   Tensor memory_;
-  Ref<Buffer> holds_;  ///< a byte per slice, or per column, while only some hold a value
-  Index held_ = 0;     ///< of them
+  PoolVector<std::byte> holds_;  ///< one per slice, or column, while only some hold a value
+  Index held_ = 0;               ///< of them
   State state_ = State::untouched;
   bool bound_ = false;
 };

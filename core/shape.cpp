@@ -5,10 +5,7 @@
 
 namespace xgrad {
 
-void Shape::push_back(Index extent) {
-  if (size_ == max_axes) throw Error("shape: a tensor has at most 8 axes");
-  extents_[size_++] = extent;
-}
+void Shape::refuse() { throw Error("shape: a tensor has at most 8 axes"); }
 
 void Shape::insert(std::size_t axis, Index extent) {
   push_back(extent);

@@ -23,6 +23,13 @@ class Shape {
     for (; first != last; ++first) push_back(static_cast<Index>(*first));
   }
 
+  Shape(const Shape& other) : size_(other.size_) { copy(other); }
+  Shape& operator=(const Shape& other) {
+    size_ = other.size_;
+    copy(other);
+    return *this;
+  }
+
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   Index operator[](std::size_t axis) const { return extents_[axis]; }
@@ -34,7 +41,10 @@ class Shape {
   Index* begin() { return extents_.data(); }
   Index* end() { return extents_.data() + size_; }
 
-  void push_back(Index extent);
+  void push_back(Index extent) {
+    if (size_ == max_axes) refuse();
+    extents_[size_++] = extent;
+  }
   void pop_back() { --size_; }
   void insert(std::size_t axis, Index extent);
   void erase(std::size_t axis);
@@ -48,8 +58,14 @@ class Shape {
   }
 
  private:
+  [[noreturn]] static void refuse();
+  /// Only what is in use: the load of a whole vector would wait for the single stores before it.
+  void copy(const Shape& other) {
+    for (std::size_t i = 0; i < size_; ++i) extents_[i] = other.extents_[i];
+  }
+
   std::array<Index, max_axes> extents_;
-  std::uint8_t size_ = 0;
+  std::size_t size_ = 0;
 };
 
 /// A list of axes; negative ones count from the end.

@@ -30,6 +30,12 @@ bool is_live(std::uint64_t id) {
   return std::find(tapes.ids.begin(), tapes.ids.end(), id) != tapes.ids.end();
 }
 
+/// Of this thread's last tape: the next one is often as long.
+struct TapeSize {
+  std::size_t nodes, slots, inputs;
+};
+thread_local TapeSize last_size{};
+
 constexpr std::size_t chunk_bytes = std::size_t{1} << 16;
 
 }  // namespace
@@ -37,15 +43,19 @@ constexpr std::size_t chunk_bytes = std::size_t{1} << 16;
 Region Slot::region(const Tensor& view) const {
   const Index size = view.size();
   if (size == 0) return {0, 0, 0, element_count(shape) == 0, true};
-  const Index slice = element_count(shape) / slices();
-  const Index offset = (view.bytes() - base) / static_cast<Index>(item_size(dtype));
+  const bool row_major = view.is_contiguous();
+  if (row_major && view.address() == base && view.shape() == shape) {
+    return {0, 0, slices(), true, true};
+  }
+  const Index slice = slice_elements();
+  const Index offset = (view.address() - base) / static_cast<Index>(item_size(dtype));
   Index extent = 0;
   for (std::size_t i = 0; i < view.dim(); ++i) extent += (view.shape()[i] - 1) * view.strides()[i];
   const Index first = offset / slice;
   const Index last = (offset + extent) / slice + 1;
   // A view reads no element twice, so one with as many elements as the slices is all of them.
   const bool exact = size == (last - first) * slice;
-  Region region{offset, first, last, exact, exact && view.is_contiguous()};
+  Region region{offset, first, last, exact, exact && row_major};
   if (exact || view.dim() != shape.size()) return region;
   const std::size_t axes = shape.size() - 1;
   if (view.strides() == contiguous_strides(shape) &&
@@ -67,6 +77,9 @@ TapeData::TapeData(TapeMode mode)
   LiveTapes& tapes = live_tapes();
   const std::lock_guard lock(tapes.mutex);
   tapes.ids.push_back(id_);
+  nodes.reserve(last_size.nodes);
+  slots.reserve(last_size.slots);
+  inputs_.reserve(last_size.inputs);
   innermost = this;
   suspended_before_ = suspended;
   suspended = false;
@@ -86,6 +99,7 @@ TapeData::~TapeData() {
     const std::lock_guard lock(tapes.mutex);
     std::erase(tapes.ids, id_);
   }
+  last_size = {nodes.size(), slots.size(), inputs_.size()};
   for (std::uint32_t i = 0; i < nodes.size(); ++i) release(i);
   for (std::byte* chunk : chunks_) pool_release(chunk);
 }
@@ -128,7 +142,7 @@ std::uint32_t TapeData::parameter_slot(const Ref<Parameter>& parameter) {
     Slot slot;
     slot.shape = parameter->value.shape();
     slot.dtype = parameter->value.dtype();
-    slot.base = parameter->value.bytes();
+    slot.base = parameter->value.address();
     slot.parameter = parameter;
     slot.version = parameter->version;
     parameter_slots.push_back(static_cast<std::uint32_t>(slots.size()));
@@ -148,16 +162,20 @@ void TapeData::note_constant(const Ref<Parameter>& parameter) {
   constants_.push_back({parameter, parameter->version});
 }
 
+Input TapeData::input(const Var& x) {
+  const std::uint32_t slot = slot_of(x);
+  return {x, slot, slot == no_slot ? Region() : slots[slot].region(x.tensor())};
+}
+
 Var TapeData::record(Operation* operation, std::span<const Var> inputs, const Tensor& value) {
   const auto node = static_cast<std::uint32_t>(nodes.size());
   NodeRecord record{operation, static_cast<std::uint32_t>(inputs_.size()),
                     static_cast<std::uint32_t>(inputs.size()), no_slot};
-  for (const Var& input : inputs) {
-    const std::uint32_t index = slot_of(input);
-    inputs_.push_back({input, index});
-    if (index == no_slot) continue;
-    Slot& slot = slots[index];
-    const Region region = slot.region(input.tensor());
+  for (const Var& x : inputs) {
+    const Input& input = inputs_.emplace_back(this->input(x));
+    if (input.slot == no_slot) continue;
+    Slot& slot = slots[input.slot];
+    const Region& region = input.region;
     if (region.last - region.first == slot.slices()) {
       ++slot.uses;
     } else {
@@ -172,7 +190,7 @@ Var TapeData::record(Operation* operation, std::span<const Var> inputs, const Te
   Slot& slot = slots.emplace_back();
   slot.shape = value.shape();
   slot.dtype = value.dtype();
-  slot.base = value.bytes();
+  slot.base = value.address();
   slot.producer = node;
 
   Ref<VarData> data = VarData::make(value);

@@ -20,6 +20,7 @@ inline constexpr std::uint32_t no_node = ~std::uint32_t{0};
 struct Input {
   Var var;
   std::uint32_t slot;  ///< no_slot: takes no gradient
+  Region region;       ///< of the slot
 };
 
 /// A pointwise expression and the numbers in it; null for any other operation.
@@ -63,6 +64,11 @@ struct Slot {
   PoolVector<std::uint32_t> slice_uses;  ///< further uses of each slice; empty: none
 
   Index slices() const { return shape.empty() ? 1 : shape[0]; }
+  Index slice_elements() const {
+    Index n = 1;
+    for (std::size_t axis = 1; axis < shape.size(); ++axis) n *= shape[axis];
+    return n;
+  }
   Region region(const Tensor& view) const;
   /// True if exactly one recorded input reads the region.
   bool used_once(const Region& region) const;
@@ -100,6 +106,8 @@ class TapeData {
     return new (allocate(sizeof(T), alignof(T))) T(std::forward<Args>(args)...);
   }
 
+  /// x as an operation's input.
+  Input input(const Var& x);
   std::span<const Input> inputs(std::uint32_t node) const {
     const NodeRecord& record = nodes[node];
     return {inputs_.data() + record.first_input, record.input_count};
