@@ -74,7 +74,8 @@ class Tensor {
   /// True if the elements lie in row-major order without gaps.
   bool is_contiguous() const;
 
-  // For the engine: memory that is not yet shared may be written.
+  // For the engine: memory that is not yet shared may be written, until the next op that is given
+  // it: threads may still read it when that returns. An address asked for afterwards waits.
   static Tensor uninitialized(const Shape& shape, DType dtype);
   Tensor view(std::byte* data, const Shape& shape, const Shape& strides) const;
   std::byte* address() const { return data_; }  ///< other threads may be writing there

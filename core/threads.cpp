@@ -49,7 +49,10 @@ class Workers {
       throw;
     }
   }
-  ~Workers() { stop(); }
+  ~Workers() {
+    finish();
+    stop();
+  }
 
   /// Computes part 0 and leaves the others to helpers, or to `finish`. For one caller at a time,
   /// as all of these functions are.
@@ -202,12 +205,11 @@ void set_threads(int n) {
   if (inside_part) throw Error("set_threads: called by an op that threads are computing");
   const std::lock_guard lock(workers_mutex);
   detail::use_one_blas_thread();
-  if (workers) workers->finish();
   workers = n > 1 ? std::make_unique<Workers>(n - 1) : nullptr;
   thread_count = n;
 }
 
-int threads() { return thread_count.load(std::memory_order_relaxed); }
+int threads() { return thread_count.load(std::memory_order_acquire); }
 
 namespace detail {
 

@@ -10,7 +10,9 @@ namespace xgrad {
 /// threads fight ours. Before the first call xgrad computes on the caller's thread and leaves
 /// OpenBLAS alone. Results have the same bits for every n. Throws Error if n < 1 or an op in work
 /// calls it, std::system_error if the system has no such number of threads: then all stays as it
-/// was. The new threads have the caller's floating-point environment of this moment.
+/// was. The new threads have the caller's floating-point environment of this moment, and whoever
+/// waits for a result may compute parts of it: keep one environment. Threads may still be computing
+/// what an op returned; fork() only after reading it.
 void set_threads(int n);
 
 /// The number of threads that xgrad uses.

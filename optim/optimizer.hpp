@@ -11,7 +11,8 @@
 namespace xgrad::optim {
 
 /// What an optimiser is given to change one parameter. All arrays are row-major, of the same shape
-/// and dtype (float32 or float64), and are written through `mutable_data<T>()`.
+/// and dtype (float32 or float64), and are written through `mutable_data<T>()`, asked for after any
+/// op that reads them.
 struct Update {
   const Tensor& value;              ///< to be changed in place
   const Tensor& gradient;           ///< only to be read
