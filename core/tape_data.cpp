@@ -74,12 +74,12 @@ bool Slot::used_once(const Region& region) const {
 
 TapeData::TapeData(TapeMode mode)
     : id_(next_id++), mode_(mode), outer_(innermost), watch_(TapeWatch::begin(id_)) {
-  LiveTapes& tapes = live_tapes();
-  const std::lock_guard lock(tapes.mutex);
-  tapes.ids.push_back(id_);
   nodes.reserve(last_size.nodes);
   slots.reserve(last_size.slots);
   inputs_.reserve(last_size.inputs);
+  LiveTapes& tapes = live_tapes();
+  const std::lock_guard lock(tapes.mutex);
+  tapes.ids.push_back(id_);
   innermost = this;
   suspended_before_ = suspended;
   suspended = false;
