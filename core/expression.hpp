@@ -131,10 +131,10 @@ concept Operands = (Operand<std::remove_cvref_t<Ts>> && ...) &&
 ///
 /// `value` takes its arguments; `pullback` takes the gradient of the result, the result and the
 /// arguments, and returns the gradient of the argument (of each, as `std::tuple`, if there are
-/// several). Both are used with SIMD batches of float and double, on which they may not throw, with
-/// std::complex<double>, and with Vars, for derivatives of any order.
-/// `static constexpr bool analytic = false;` says that it has no complex form,
-/// `static constexpr bool transcendental = true;` that it takes long enough to fetch memory ahead.
+/// several). Both are used with SIMD batches of float and double, with std::complex<double>, and
+/// with Vars, for derivatives of any order. `static constexpr bool analytic = false;` says that it
+/// has no complex form, `static constexpr bool transcendental = true;` that it takes long enough to
+/// fetch memory ahead.
 template <class Op, class... Ts>
 requires detail::Operands<Ts...>
 auto pointwise(Ts&&... xs) {

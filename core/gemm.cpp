@@ -162,14 +162,14 @@ bool product_with_packed(const Tensor& a, const Tensor& b, Start<T> start, T* c,
   const Index parts = worth_of(left, n);
   // By rows each thread finds what it wrote itself, but reads all of b.
   if (m >= 256 || (m >= 8 * parts && b.size() <= cached_numbers)) {
-    launch_ranges(m, parts, 8, [=](Index first, Index last) noexcept {
+    launch_ranges(m, parts, 8, [=](Index first, Index last) {
       const Start<T> from{start.data ? start.data + first * start.row : nullptr, start.row};
       packed_gemm(count(last - first), x + first * left.leading, left.leading, *packed_b, from,
                   c + first * ldc, ldc, 0, count(n));
     });
   } else {
     const auto panel = static_cast<Index>(packed_panel<T>());
-    launch_ranges(n, parts, panel, [=](Index first, Index last) noexcept {
+    launch_ranges(n, parts, panel, [=](Index first, Index last) {
       packed_gemm(count(m), x, left.leading, *packed_b, start, c, ldc, count(first), count(last));
     });
   }

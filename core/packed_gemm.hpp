@@ -22,7 +22,7 @@ class PackedMatrix {
                std::size_t n);
   PackedMatrix(const PackedMatrix&) = default;
   PackedMatrix& operator=(const PackedMatrix&) = default;
-  ~PackedMatrix() { join(); }  // which threads may still read
+  ~PackedMatrix() { wait(); }  // for threads that may still read it
 
   std::size_t rows() const { return rows_; }
   std::size_t cols() const { return cols_; }

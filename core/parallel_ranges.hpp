@@ -11,7 +11,7 @@ namespace xgrad::detail {
 template <class F>
 auto ranges(Index size, Index parts, Index grain, const F& f) {
   const Index step = ((size + parts - 1) / parts + grain - 1) / grain * grain;
-  return [=](Index part) noexcept(std::is_nothrow_invocable_v<const F&, Index, Index>) {
+  return [=](Index part) {
     const Index first = part * step;
     if (first < size) f(first, std::min(size, first + step));
   };

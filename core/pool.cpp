@@ -81,7 +81,7 @@ class Pool {
   }
 
   static void free(Header* header) {
-    join();  // whose parts may still use it
+    wait();  // for threads that may still use it
     std::free(header);
   }
 
@@ -112,7 +112,7 @@ void* allocate(Pool Pools::*, std::size_t bytes) {
   return system_allocate((bytes + alignment - 1) / alignment * alignment);
 }
 void release(Pool Pools::*, void* memory) noexcept {
-  join();
+  wait();
   std::free(memory);
 }
 

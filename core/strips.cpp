@@ -219,7 +219,7 @@ struct SharedStrips {
                                     reinterpret_cast<const std::byte*>(this));
   }
 
-  void operator()(Index part) const noexcept {
+  void operator()(Index part) const {
     const Range range = cut.range(part);
     alignas(64) T scratch[simd_width<T>];
     const auto at = [&](const void* from, Index row_stride) {

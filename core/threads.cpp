@@ -19,6 +19,9 @@ namespace {
 
 thread_local bool inside_part = false;
 
+std::mutex error_mutex;
+std::exception_ptr part_error;  // of a launched task: the first that join() has not thrown yet
+
 detail::PartCounts& counts = detail::part_counts;
 
 constexpr int patience = 32;  // spins before a caller computes what no helper has begun
@@ -56,8 +59,11 @@ class Workers {
 
   /// Computes part 0 and leaves the others to helpers, or to `finish`. For one caller at a time,
   /// as all of these functions are.
-  void launch(Index parts, detail::CallPart call, const void* f, std::size_t copied) {
+  void launch(Index parts, detail::CallPart call, const void* f, std::size_t copied,
+              detail::Wait wait = detail::Wait::later) {
     finish();  // the last task, which helpers still read
+    detail::join();
+    task_.wait = wait;
     task_.call = call;
     task_.f = copied > 0 ? std::memcpy(task_.copy, f, copied) : f;
     task_.ticket.store({++task_number_, static_cast<std::uint32_t>(parts), 1},
@@ -80,7 +86,7 @@ class Workers {
   }
 
   void run(Index parts, detail::CallPart call, const void* f, std::size_t copied) {
-    launch(parts, call, f, copied);
+    launch(parts, call, f, copied, detail::Wait::now);
     finish();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
@@ -112,6 +118,7 @@ class Workers {
 
   struct Task {
     std::atomic<Ticket> ticket{Ticket(0, 0, 0)};
+    detail::Wait wait;
     detail::CallPart call;
     const void* f;
     alignas(8) std::byte copy[detail::largest_copied_function];
@@ -136,8 +143,10 @@ class Workers {
     try {
       task_.call(task_.f, part);
     } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
+      const std::lock_guard lock(error_mutex);
+      std::exception_ptr& error = task_.wait == detail::Wait::now ? error_ : part_error;
+      if (!error) error = std::current_exception();
+      counts.failed = part_error != nullptr;
     }
     inside_part = was_inside;
   }
@@ -198,6 +207,16 @@ void detail::wait_for_parts() noexcept {
     }
     pause(i);
   }
+}
+
+void detail::throw_part_error() {
+  std::exception_ptr error;
+  {
+    const std::lock_guard lock(error_mutex);
+    error = std::exchange(part_error, nullptr);
+    counts.failed = false;
+  }
+  if (error) std::rethrow_exception(error);
 }
 
 void set_threads(int n) {

@@ -49,12 +49,12 @@ void parallel_for(Index parts, const F& f, std::size_t size = sizeof(F)) {
 }
 
 /// The same, but it may return while other threads still compute their parts, so that what the
-/// caller does up to the next join() keeps nobody waiting. f may not throw, and may refer to
-/// memory of tensors only: that is not handed out, nor given back, before they are done.
+/// caller does up to the next join() keeps nobody waiting; that one throws what a part has thrown.
+/// f may refer to memory of tensors only: it is not handed out, nor given back, before they are
+/// done.
 template <class F>
 void launch(Index parts, const F& f, std::size_t size = sizeof(F)) {
   static_assert(std::is_trivially_copyable_v<F> && alignof(F) <= 8);
-  static_assert(std::is_nothrow_invocable_v<const F&, Index>);
   const bool copies = size <= largest_copied_function;
   run_parts(parts, call_part<F>, &f, copies ? size : 0, copies ? Wait::later : Wait::now);
 }

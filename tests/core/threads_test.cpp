@@ -82,7 +82,7 @@ TEST_F(ThreadsTest, SleepingHelpersWakeUp) {
 struct Delayed {
   const std::atomic<bool>* may_go_on;
   float* to;
-  void operator()(Index part) const noexcept {
+  void operator()(Index part) const {
     if (part == 0) return;
     while (!*may_go_on) std::this_thread::yield();
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -113,6 +113,25 @@ TEST_F(ThreadsTest, ANewNumberOfThreadsWaitsForThoseAtWork) {
   may_go_on = true;
   set_threads(1);
   EXPECT_EQ(x, 3);
+}
+
+struct Refuse {
+  static constexpr const char* name = "refuse";
+  static auto value(auto x) {
+    if constexpr (!std::is_same_v<decltype(x), Var>) throw Error("refuse: no value");
+    return x;
+  }
+  static auto pullback(auto g, auto, auto) { return g; }
+};
+
+// What a part throws arrives where its result is asked for, at the latest.
+TEST_F(ThreadsTest, OpsMayThrowOnEveryThread) {
+  const Var x = Tensor::full({64, 64}, 2);
+  for (int n : {1, 2, 3}) {
+    set_threads(n);
+    EXPECT_THROW(Var(pointwise<Refuse>(x)).tensor().to_vector(), Error) << n << " threads";
+    EXPECT_EQ(Var(x * x).tensor().to_vector(), std::vector<double>(64 * 64, 4)) << n;
+  }
 }
 
 // Threads may still compute with a tensor that its owner has released.
