@@ -62,7 +62,7 @@ class Workers {
   void launch(Index parts, detail::CallPart call, const void* f, std::size_t copied,
               detail::Wait wait = detail::Wait::later) {
     finish();  // the last task, which helpers still read
-    detail::join();
+    if (counts.failed) detail::throw_part_error();
     task_.wait = wait;
     task_.call = call;
     task_.f = copied > 0 ? std::memcpy(task_.copy, f, copied) : f;
