@@ -52,7 +52,8 @@ Var FunctionalBackward::gradient_of(const Var& x) {
   const std::uint32_t slot = tape_.slot_of(x);
   const Var gradient = slot == no_slot ? Var() : gradient_of(slot);
   if (!gradient.defined()) return Tensor::zeros(x.shape(), x.dtype());
-  return view_at(gradient, place_of(x.tensor(), tape_.slots[slot]));
+  const Tensor& view = x.tensor();
+  return view_at(gradient, {tape_.slots[slot].region(view).offset, view.shape(), view.strides()});
 }
 
 void FunctionalBackward::accumulate(const Input& input, const Var& gradient) {
@@ -70,13 +71,8 @@ void FunctionalBackward::accumulate(const Input& input, const Var& gradient) {
     to.whole.push_back(pulled);
   } else {
     to.parts.push_back(pulled);
-    to.places.push_back(place_of(x, slot));
+    to.places.push_back({input.region.offset, x.shape(), x.strides()});
   }
-}
-
-ViewLayout FunctionalBackward::place_of(const Tensor& view, const Slot& slot) const {
-  const auto bytes = view.bytes() - slot.base;
-  return {bytes / static_cast<Index>(item_size(slot.dtype)), view.shape(), view.strides()};
 }
 
 }  // namespace xgrad::detail

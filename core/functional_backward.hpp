@@ -34,8 +34,6 @@ class FunctionalBackward {
     PoolVector<ViewLayout> places;
   };
 
-  ViewLayout place_of(const Tensor& view, const Slot& slot) const;
-
   TapeData& tape_;
   std::uint32_t node_ = no_node;  ///< the current one
   PoolVector<Contributions> contributions_;
