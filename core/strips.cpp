@@ -17,6 +17,12 @@ constexpr int max_operands = max_leaves + 1;
 constexpr Index block_elements =
     2048;  // of an operand that is copied to be adjacent; 8 KiB of float
 
+/// Rows and columns of a matrix.
+struct Range {
+  Index row, rows;
+  Index col, cols;
+};
+
 /// The axes of the result, as few as the operands' layouts allow, at least rows and columns.
 struct Layout {
   int axes = 0;
@@ -28,6 +34,9 @@ struct Layout {
   Index cols() const { return extent[axes - 1]; }
   Index row_stride(int operand) const { return stride[operand][axes - 2]; }
   Index col_stride(int operand) const { return stride[operand][axes - 1]; }
+  Index offset(int operand, const Range& range) const {
+    return range.row * row_stride(operand) + range.col * col_stride(operand);
+  }
   bool adjacent(int operand) const { return col_stride(operand) == 1 || cols() == 1; }
   /// One element for all rows and columns.
   bool repeated(int operand) const { return row_stride(operand) == 0 && col_stride(operand) == 0; }
@@ -126,43 +135,64 @@ void scatter(const T* from, Index rows, Index cols, T* to, Index row_stride, Ind
   }
 }
 
-/// Row-major copies of one block of every operand whose columns are not adjacent.
-template <class T>
-class Blocks {
- public:
-  explicit Blocks(int operands)
-      : memory_(Buffer::allocate(static_cast<std::size_t>(operands) * block_elements * sizeof(T))) {
-  }
-  T* operator[](int operand) {
-    return reinterpret_cast<T*>(memory_->data()) + operand * block_elements;
-  }
-  /// One row of an operand's only element, for all blocks.
-  void repeat(int operand, T value, Index cols) {
-    std::fill_n((*this)[operand], std::min(cols, block_elements), value);
-  }
-
- private:
-  Ref<Buffer> memory_;
-};
-
-/// Rows and columns of a matrix.
-struct Range {
-  Index row, rows;
-  Index col, cols;
-};
-
-/// Splits a range into blocks that fit Blocks and calls f(row, rows, col, cols) for each.
+/// Splits a range into blocks of block_elements at most and calls f(block) for each.
 template <class F>
 void for_each_block(const Range& range, F&& f) {
   const Index most_cols = std::min(range.cols, block_elements);
   const Index most_rows = std::max<Index>(1, block_elements / most_cols);
   for (Index i = 0; i < range.rows; i += most_rows) {
     for (Index j = 0; j < range.cols; j += most_cols) {
-      f(range.row + i, std::min(most_rows, range.rows - i), range.col + j,
-        std::min(most_cols, range.cols - j));
+      f(Range{range.row + i, std::min(most_rows, range.rows - i), range.col + j,
+              std::min(most_cols, range.cols - j)});
     }
   }
 }
+
+/// Memory for a block of each of some operands.
+template <class T>
+class Blocks {
+ public:
+  explicit Blocks(int operands)
+      : memory_(Buffer::allocate(static_cast<std::size_t>(operands) * block_elements * sizeof(T))) {
+  }
+  T* operator[](int operand) const {
+    return reinterpret_cast<T*>(memory_->data()) + operand * block_elements;
+  }
+
+ private:
+  Ref<Buffer> memory_;
+};
+
+/// Row-major copies of the operands whose columns are not adjacent, block by block.
+template <class T>
+class Copies {
+ public:
+  struct Place {
+    const T* data;
+    Index row;  ///< distance of the rows
+  };
+
+  Copies(const Layout& layout, int operands) : layout_(layout), blocks_(operands) {}
+
+  /// Copies an operand of one element, for all blocks.
+  void repeat(int operand, T value) {
+    std::fill_n(blocks_[operand], std::min(layout_.cols(), block_elements), value);
+  }
+
+  /// A block of an operand that begins at `first`: where it is, or a copy.
+  Place place(int operand, const void* first, const Range& block) const {
+    const T* from = static_cast<const T*>(first) + layout_.offset(operand, block);
+    if (layout_.adjacent(operand)) return {from, layout_.row_stride(operand)};
+    if (layout_.repeated(operand)) return {blocks_[operand], 0};
+    gather(from, layout_.row_stride(operand), layout_.col_stride(operand), block.rows, block.cols,
+           blocks_[operand]);
+    return {blocks_[operand], block.cols};
+  }
+
+ private:
+  const Layout& layout_;
+  Blocks<T> blocks_;
+};
 
 /// A matrix cut into ranges for threads: by rows, as products are, so that each thread finds what
 /// it wrote itself; by columns where few rows are there, or a row is not to be cut off from others.
@@ -262,62 +292,106 @@ void run(const ExpressionType& type, StripKernel kernel, const Strips& strips, b
 }
 
 template <class T>
+alignas(64) constexpr T zeros[simd_width<T>] = {};
+
+/// Runs a forward kernel on a range, on copies of the operands that are not adjacent.
+template <class T>
+void forward_on_copies(StripKernel kernel, const Layout& layout, const Strips& all, int leaves,
+                       const Range& range) {
+  Strips strips;
+  copy_used(all, leaves, strips);
+  Copies<T> copies(layout, leaves);
+  for (int k = 0; k < leaves; ++k) {
+    if (layout.repeated(k)) copies.repeat(k, *static_cast<const T*>(all.leaf[k].value));
+  }
+  for_each_block(range, [&](const Range& block) {
+    strips.rows = block.rows;
+    strips.cols = block.cols;
+    for (int k = 0; k < leaves; ++k) {
+      const auto value = copies.place(k, all.leaf[k].value, block);
+      strips.leaf[k].value = value.data;
+      strips.leaf[k].value_row = value.row;
+    }
+    strips.out = static_cast<T*>(all.out) + block.row * all.out_row + block.col;
+    kernel(strips);
+  });
+}
+
+template <class T>
 void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
              const double* constants, T* out) {
   const StripKernel kernel = type.forward[static_cast<int>(dtype_of<T>())];
   const int count = type.leaves;
   Strips strips;
+  strips.rows = layout.rows();
+  strips.cols = layout.cols();
   strips.constants = constants;
   strips.out_row = layout.out_stride[layout.axes - 2];
   bool adjacent = true;
-  for (int k = 0; k < count; ++k) {
-    adjacent = adjacent && layout.adjacent(k);
-    strips.leaf[k].value_row = layout.row_stride(k);
-  }
   const T* base[max_operands];
-  for (int k = 0; k < count; ++k) base[k] = leaves[static_cast<std::size_t>(k)]->data<T>();
-
-  if (adjacent) {
-    strips.rows = layout.rows();
-    strips.cols = layout.cols();
-    for_each_outer(layout, count, [&](Index at, const Index* offset) {
-      for (int k = 0; k < count; ++k) strips.leaf[k].value = base[k] + offset[k];
-      strips.out = out + at;
-      run<T>(type, kernel, strips, true);
-    });
-    return;
+  for (int k = 0; k < count; ++k) {
+    base[k] = leaves[static_cast<std::size_t>(k)]->data<T>();
+    strips.leaf[k].value_row = layout.row_stride(k);
+    adjacent = adjacent && layout.adjacent(k);
   }
-  // Each range is computed on its own, on copies of its own.
   for_each_outer(layout, count, [&](Index at, const Index* offset) {
-    const Cut cut(layout.rows(), layout.cols(), layout.rows() * layout.cols() / copied_elements);
+    for (int k = 0; k < count; ++k) strips.leaf[k].value = base[k] + offset[k];
+    strips.out = out + at;
+    if (adjacent) return run<T>(type, kernel, strips, true);
+    const Cut cut(strips.rows, strips.cols, strips.rows * strips.cols / copied_elements);
     parallel_for(cut.parts, [&](Index part) {
-      const Range range = cut.range(part);
-      Strips own;
-      copy_used(strips, count, own);
-      Blocks<T> blocks(count);
-      for (int k = 0; k < count; ++k) {
-        if (layout.repeated(k)) blocks.repeat(k, base[k][offset[k]], layout.cols());
-      }
-      for_each_block(range, [&](Index row, Index rows, Index col, Index cols) {
-        own.rows = rows;
-        own.cols = cols;
-        for (int k = 0; k < count; ++k) {
-          const Index row_stride = layout.row_stride(k);
-          const Index col_stride = layout.col_stride(k);
-          const T* from = base[k] + offset[k] + row * row_stride + col * col_stride;
-          if (layout.adjacent(k)) {
-            own.leaf[k].value = from;
-          } else {
-            const bool copied = !layout.repeated(k);
-            if (copied) gather(from, row_stride, col_stride, rows, cols, blocks[k]);
-            own.leaf[k].value = blocks[k];
-            own.leaf[k].value_row = copied ? cols : 0;
-          }
-        }
-        own.out = out + at + row * own.out_row + col;
-        kernel(own);
-      });
+      forward_on_copies<T>(kernel, layout, strips, count, cut.range(part));
     });
+  });
+}
+
+/// Runs a backward kernel on copies of the operands that are not adjacent. The pull of such a leaf
+/// goes to a block first.
+template <class T>
+void backward_on_copies(StripKernel kernel, const Layout& layout, const Strips& all, int leaves) {
+  Strips strips;
+  copy_used(all, leaves, strips);
+  const int gradient_operand = leaves;
+  Copies<T> copies(layout, leaves + 1);
+  const Blocks<T> pulls(leaves);
+  for (int k = 0; k <= leaves; ++k) {
+    const void* first = k == gradient_operand ? all.gradient : all.leaf[k].value;
+    if (layout.repeated(k)) copies.repeat(k, *static_cast<const T*>(first));
+  }
+  const auto is_scattered = [&](int k) {
+    return all.leaf[k].target_mask != 0 && !layout.adjacent(k);
+  };
+  for_each_block({0, all.rows, 0, all.cols}, [&](const Range& block) {
+    strips.rows = block.rows;
+    strips.cols = block.cols;
+    const auto gradient = copies.place(gradient_operand, all.gradient, block);
+    strips.gradient = gradient.data;
+    strips.gradient_row = gradient.row;
+    for (int k = 0; k < leaves; ++k) {
+      const Strips::Operand& from = all.leaf[k];
+      Strips::Operand& leaf = strips.leaf[k];
+      const auto value = copies.place(k, from.value, block);
+      leaf.value = value.data;
+      leaf.value_row = value.row;
+      if (is_scattered(k)) {
+        leaf.source = zeros<T>;
+        leaf.source_row = leaf.source_mask = 0;
+        leaf.target = pulls[k];
+        leaf.target_row = block.cols;
+      } else {
+        const Index offset = layout.offset(k, block);
+        if (from.source_mask != 0) leaf.source = static_cast<const T*>(from.source) + offset;
+        if (from.target_mask != 0) leaf.target = static_cast<T*>(from.target) + offset;
+      }
+    }
+    kernel(strips);
+    for (int k = 0; k < leaves; ++k) {
+      if (!is_scattered(k)) continue;
+      const bool assign = all.leaf[k].source_mask == 0;
+      scatter(pulls[k], block.rows, block.cols,
+              static_cast<T*>(all.leaf[k].target) + layout.offset(k, block), layout.row_stride(k),
+              layout.col_stride(k), assign);
+    }
   });
 }
 
@@ -325,12 +399,13 @@ template <class T>
 void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
               const double* constants, const Tensor& gradient,
               std::span<const LeafTarget> targets) {
-  alignas(64) static constexpr T zeros[simd_width<T>] = {};
   alignas(64) T scratch[simd_width<T>];
   const StripKernel kernel = type.backward[static_cast<int>(dtype_of<T>())];
   const int count = type.leaves;
   const int gradient_operand = count;
   Strips strips;
+  strips.rows = layout.rows();
+  strips.cols = layout.cols();
   strips.constants = constants;
   strips.gradient_row = layout.row_stride(gradient_operand);
   bool adjacent = layout.adjacent(gradient_operand);
@@ -342,85 +417,29 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     const LeafTarget& target = targets[static_cast<std::size_t>(k)];
     Strips::Operand& leaf = strips.leaf[k];
     base[k] = leaves[static_cast<std::size_t>(k)]->data<T>();
-    const bool wanted = target.memory != nullptr;
-    target_base[k] = wanted ? reinterpret_cast<T*>(target.memory) : scratch;
+    target_base[k] = reinterpret_cast<T*>(target.memory);
     adjacent = adjacent && layout.adjacent(k);
     exclusive = exclusive && target.exclusive;
+    const bool wanted = target.memory != nullptr;
     leaf.value_row = layout.row_stride(k);
     leaf.target = scratch;
     leaf.target_row = wanted ? leaf.value_row : 0;
     leaf.target_mask = wanted ? -1 : 0;
     const bool reads = wanted && !target.assign;
-    leaf.source = zeros;
+    leaf.source = zeros<T>;
     leaf.source_row = reads ? leaf.value_row : 0;
     leaf.source_mask = reads ? -1 : 0;
   }
-  const auto aim = [&](int k, T* to) {
-    Strips::Operand& leaf = strips.leaf[k];
-    if (leaf.target_mask != 0) leaf.target = to;
-    if (leaf.source_mask != 0) leaf.source = to;
-  };
-
-  if (adjacent) {
-    strips.rows = layout.rows();
-    strips.cols = layout.cols();
-    for_each_outer(layout, count + 1, [&](Index, const Index* offset) {
-      for (int k = 0; k < count; ++k) {
-        strips.leaf[k].value = base[k] + offset[k];
-        if (strips.leaf[k].target_mask != 0) aim(k, target_base[k] + offset[k]);
-      }
-      strips.gradient = base[gradient_operand] + offset[gradient_operand];
-      run<T>(type, kernel, strips, exclusive);
-    });
-    return;
-  }
-  Blocks<T> values(count + 1);
-  Blocks<T> pulls(count);
   for_each_outer(layout, count + 1, [&](Index, const Index* offset) {
-    for (int k = 0; k <= count; ++k) {
-      if (layout.repeated(k)) values.repeat(k, base[k][offset[k]], layout.cols());
+    for (int k = 0; k < count; ++k) {
+      Strips::Operand& leaf = strips.leaf[k];
+      leaf.value = base[k] + offset[k];
+      if (leaf.target_mask != 0) leaf.target = target_base[k] + offset[k];
+      if (leaf.source_mask != 0) leaf.source = leaf.target;
     }
-    const Range all{0, layout.rows(), 0, layout.cols()};
-    for_each_block(all, [&](Index row, Index rows, Index col, Index cols) {
-      strips.rows = rows;
-      strips.cols = cols;
-      for (int k = 0; k <= count; ++k) {
-        const Index row_stride = layout.row_stride(k);
-        const Index col_stride = layout.col_stride(k);
-        const T* from = base[k] + offset[k] + row * row_stride + col * col_stride;
-        const bool copied = !layout.adjacent(k);
-        const bool once = layout.repeated(k);
-        if (copied && !once) gather(from, row_stride, col_stride, rows, cols, values[k]);
-        const Index copied_row = once ? 0 : cols;
-        if (k == gradient_operand) {
-          strips.gradient = copied ? values[k] : from;
-          strips.gradient_row = copied ? copied_row : row_stride;
-          continue;
-        }
-        Strips::Operand& leaf = strips.leaf[k];
-        leaf.value = copied ? values[k] : from;
-        leaf.value_row = copied ? copied_row : row_stride;
-        if (!targets[static_cast<std::size_t>(k)].memory) continue;
-        if (copied) {  // the kernel assigns to a block, which goes to the leaf below
-          leaf.source_mask = 0;
-          leaf.source_row = 0;
-          leaf.source = zeros;
-          leaf.target_row = cols;
-          leaf.target = pulls[k];
-        } else {
-          aim(k, target_base[k] + offset[k] + row * row_stride + col * col_stride);
-        }
-      }
-      kernel(strips);
-      for (int k = 0; k < count; ++k) {
-        if (layout.adjacent(k) || !targets[static_cast<std::size_t>(k)].memory) continue;
-        const Index row_stride = layout.row_stride(k);
-        const Index col_stride = layout.col_stride(k);
-        scatter(pulls[k], rows, cols,
-                target_base[k] + offset[k] + row * row_stride + col * col_stride, row_stride,
-                col_stride, targets[static_cast<std::size_t>(k)].assign);
-      }
-    });
+    strips.gradient = base[gradient_operand] + offset[gradient_operand];
+    if (adjacent) return run<T>(type, kernel, strips, exclusive);
+    backward_on_copies<T>(kernel, layout, strips, count);
   });
 }
 

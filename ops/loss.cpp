@@ -4,7 +4,7 @@
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/graph_ops.hpp>
 #include <xgrad/core/op.hpp>
-#include <xgrad/core/threads.hpp>
+#include <xgrad/core/sum_of_parts.hpp>
 #include <xgrad/ops/loss.hpp>
 #include <xgrad/ops/normalize.hpp>
 #include <xgrad/ops/pointwise.hpp>
@@ -36,21 +36,6 @@ struct BinaryCrossEntropy {
   }
 };
 
-/// f(first, last) summed over parts of [0, n), which are the same for any number of threads.
-template <class T, class F>
-Accumulator<T> sum_of_parts(Index n, const F& f) {
-  constexpr Index part_size = 1 << 16;
-  const Index parts = std::max<Index>(1, (n + part_size - 1) / part_size);
-  if (parts == 1) return f(0, n);
-  PoolVector<Accumulator<T>> sums(static_cast<std::size_t>(parts));
-  parallel_for(parts, [=, sum = sums.data()](Index part) {
-    sum[part] = f(part * part_size, std::min(n, (part + 1) * part_size));
-  });
-  Accumulator<T> total(0);
-  for (const Accumulator<T>& sum : sums) total += sum;
-  return total;
-}
-
 /// The sum of all squared errors over a divisor, in one pass each way.
 struct SquaredError {
   static constexpr const char* name = "mse";
@@ -63,7 +48,7 @@ struct SquaredError {
     dispatch(y.dtype(), [&]<class T>() {
       const T* a = prediction.data<T>();
       const T* b = target.data<T>();
-      const Accumulator<T> sum = sum_of_parts<T>(prediction.size(), [=](Index first, Index last) {
+      const Accumulator<T> sum = sum_of_parts(prediction.size(), [=](Index first, Index last) {
         WideVector<T> part;
         for (Index j = first; j < last; j += simd_width<T>) {
           const WideVector<T> error(simd_load(a + j, last - j) - simd_load(b + j, last - j));

@@ -1,6 +1,6 @@
-#include <algorithm>
 #include <cmath>
 
+#include <xgrad/core/sum_of_parts.hpp>
 #include <xgrad/optim/clip.hpp>
 #include <xgrad/optim/elements.hpp>
 #include <xgrad/optim/options.hpp>
@@ -20,30 +20,16 @@ detail::PoolVector<detail::Parameter*> with_gradient(const char* caller,
   return result;
 }
 
-/// In 16 interleaved sums per part, which the compiler keeps in SIMD registers.
 template <class T>
 double sum_of_squares(const T* x, Index size) {
-  constexpr Index lanes = 16;
-  const Index parts = (size + detail::elements_per_part - 1) / detail::elements_per_part;
-  detail::PoolVector<double> sums(static_cast<std::size_t>(parts));
-  detail::parallel_for(parts, [&](Index part) {
-    const Index end = std::min(size, (part + 1) * detail::elements_per_part);
-    Index i = part * detail::elements_per_part;
-    double lane[lanes] = {};
-    for (; i + lanes <= end; i += lanes) {
-      for (Index k = 0; k < lanes; ++k) {
-        const auto element = static_cast<double>(x[i + k]);
-        lane[k] += element * element;
-      }
+  return detail::sum_of_parts(size, [=](Index first, Index last) {
+    detail::WideVector<T> sum;
+    for (Index i = first; i < last; i += detail::simd_width<T>) {
+      const detail::WideVector<T> element(detail::simd_load(x + i, last - i));
+      sum += element * element;
     }
-    double sum = 0;
-    for (; i < end; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-    for (const double s : lane) sum += s;
-    sums[static_cast<std::size_t>(part)] = sum;
+    return sum.sum();
   });
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
 }
 
 /// Replaces each element g of the gradient by f(g). A Tensor that somebody took from `grad()` keeps
