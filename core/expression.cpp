@@ -34,6 +34,10 @@ Shape result_shape(const ExpressionType& type, const Var* leaves) {
   return first;
 }
 
+bool same_view(const Tensor& a, const Tensor& b) {
+  return a.address() == b.address() && a.shape() == b.shape() && a.strides() == b.strides();
+}
+
 /// An expression on the tape.
 class ExpressionOperation final : public Operation {
  public:
@@ -56,12 +60,13 @@ class ExpressionOperation final : public Operation {
       leaves[i] = &input.var.tensor();
       if (!pass.wants(input)) continue;
       if ((type_.addends >> i & 1) && pass.passes_on(node, i, input)) continue;
-      bool alone = true;
+      bool divisible = true;
       for (std::uint32_t k = 0; k < inputs.size(); ++k) {
-        alone = alone && (k == i || !pass.overlap(inputs[k], input));
+        divisible = divisible && (!pass.overlap(inputs[k], input) ||
+                                  same_view(inputs[k].var.tensor(), input.var.tensor()));
       }
-      targets[i] = pass.target(input, !alone || repeats(input.var.shape(), gradient.shape()));
-      targets[i].exclusive = alone;
+      targets[i] = pass.target(input, !divisible || repeats(input.var.shape(), gradient.shape()));
+      targets[i].divisible = divisible;
       any = true;
     }
     if (any) {

@@ -10,6 +10,7 @@ namespace xgrad::detail {
 namespace {
 
 constexpr Index parallel_elements = 800;  // of the result, for each thread
+constexpr Index summed_elements = 8192;   // where rows are summed: columns that others cut by rows
 constexpr Index parallel_rows = 8;        // or so many rows, as in products
 constexpr Index parallel_cols = 64;
 constexpr Index copied_elements = 65536;  // of a result whose operands are copied
@@ -283,9 +284,10 @@ bool sums_rows(const Strips& strips, int leaves) {
 template <class T>
 void run(const ExpressionType& type, StripKernel kernel, const Strips& strips, bool may_cut) {
   may_cut = may_cut && type.constants <= SharedStrips<T>::most_constants;
-  const Index worth = may_cut ? strips.rows * strips.cols / parallel_elements : 1;
-  if (std::min<Index>(worth, threads()) <= 1) return kernel(strips);
-  const Cut cut(strips.rows, strips.cols, worth, sums_rows(strips, type.leaves));
+  const bool sums = sums_rows(strips, type.leaves);
+  const Index worth = strips.rows * strips.cols / (sums ? summed_elements : parallel_elements);
+  if (!may_cut || std::min<Index>(worth, threads()) <= 1) return kernel(strips);
+  const Cut cut(strips.rows, strips.cols, worth, sums);
   if (cut.parts == 1) return kernel(strips);
   const SharedStrips<T> shared(kernel, cut, strips, type);
   launch(cut.parts, shared, shared.used());
@@ -409,7 +411,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
   strips.constants = constants;
   strips.gradient_row = layout.row_stride(gradient_operand);
   bool adjacent = layout.adjacent(gradient_operand);
-  bool exclusive = true;
+  bool divisible = true;
   const T* base[max_operands];
   T* target_base[max_operands];
   base[gradient_operand] = gradient.data<T>();
@@ -419,7 +421,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     base[k] = leaves[static_cast<std::size_t>(k)]->data<T>();
     target_base[k] = reinterpret_cast<T*>(target.memory);
     adjacent = adjacent && layout.adjacent(k);
-    exclusive = exclusive && target.exclusive;
+    divisible = divisible && target.divisible;
     const bool wanted = target.memory != nullptr;
     leaf.value_row = layout.row_stride(k);
     leaf.target = scratch;
@@ -438,7 +440,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
       if (leaf.source_mask != 0) leaf.source = leaf.target;
     }
     strips.gradient = base[gradient_operand] + offset[gradient_operand];
-    if (adjacent) return run<T>(type, kernel, strips, exclusive);
+    if (adjacent) return run<T>(type, kernel, strips, divisible);
     backward_on_copies<T>(kernel, layout, strips, count);
   });
 }

@@ -12,7 +12,7 @@ using Tensors = std::span<const Tensor* const>;
 struct LeafTarget {
   std::byte* memory = nullptr;  ///< null: not wanted
   bool assign = false;    ///< only if no two elements of the result read one element of the leaf
-  bool exclusive = true;  ///< no other leaf has the same memory
+  bool divisible = true;  ///< threads may take parts: who shares the memory is the same view
 };
 
 /// Runs an expression's forward kernel. The leaves broadcast to `out`, which is row-major.

@@ -226,5 +226,20 @@ TEST_F(ThreadsTest, BroadcastsHaveTheSameBitsForEveryCount) {
   });
 }
 
+// Leaves that are one view, which is cut, and views that overlap, which are not.
+TEST_F(ThreadsTest, RepeatedLeavesHaveTheSameBitsForEveryCount) {
+  expect_same_bits([] {
+    Generator g(4);
+    const std::vector<Var> leaves{parameter(g.normal({64, 96}, 0, 1)),
+                                  parameter(g.normal({96}, 0, 1))};
+    Tape tape;
+    const Var& x = leaves[0];
+    const Var& p = leaves[1];
+    Var z = slice(x, 0, 0, 48) * tanh(slice(x, 0, 16, 64));
+    Var y = sigmoid(p * x) * x + tanh(p + x) * p;
+    return grad(sum(y * y) + sum(z * z), leaves);
+  });
+}
+
 }  // namespace
 }  // namespace xgrad
