@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/fast_backward.hpp>
 #include <xgrad/core/functional_backward.hpp>
@@ -60,13 +62,15 @@ class ExpressionOperation final : public Operation {
       leaves[i] = &input.var.tensor();
       if (!pass.wants(input)) continue;
       if ((type_.addends >> i & 1) && pass.passes_on(node, i, input)) continue;
-      bool divisible = true;
+      Sharing sharing = Sharing::none;
       for (std::uint32_t k = 0; k < inputs.size(); ++k) {
-        divisible = divisible && (!pass.overlap(inputs[k], input) ||
-                                  same_view(inputs[k].var.tensor(), input.var.tensor()));
+        if (k == i || !pass.overlap(inputs[k], input)) continue;
+        const bool same = same_view(inputs[k].var.tensor(), input.var.tensor());
+        sharing = std::max(sharing, same ? Sharing::same_view : Sharing::overlap);
       }
-      targets[i] = pass.target(input, !divisible || repeats(input.var.shape(), gradient.shape()));
-      targets[i].divisible = divisible;
+      const bool adds = sharing == Sharing::overlap || repeats(input.var.shape(), gradient.shape());
+      targets[i] = pass.target(input, adds);
+      targets[i].sharing = sharing;
       any = true;
     }
     if (any) {

@@ -10,7 +10,7 @@ namespace xgrad::detail {
 namespace {
 
 constexpr Index parallel_elements = 800;  // of the result, for each thread
-constexpr Index summed_elements = 8192;   // where rows are summed: columns that others cut by rows
+constexpr Index summed_elements = 8192;   // the same, where gradients are sums of rows or of leaves
 constexpr Index parallel_rows = 8;        // or so many rows, as in products
 constexpr Index parallel_cols = 64;
 constexpr Index copied_elements = 65536;  // of a result whose operands are copied
@@ -282,11 +282,14 @@ bool sums_rows(const Strips& strips, int leaves) {
 
 /// Runs a kernel, on several threads if there are any and the strips are large.
 template <class T>
-void run(const ExpressionType& type, StripKernel kernel, const Strips& strips, bool may_cut) {
-  may_cut = may_cut && type.constants <= SharedStrips<T>::most_constants;
+void run(const ExpressionType& type, StripKernel kernel, const Strips& strips, Sharing sharing) {
+  if (sharing == Sharing::overlap || type.constants > SharedStrips<T>::most_constants) {
+    return kernel(strips);
+  }
   const bool sums = sums_rows(strips, type.leaves);
-  const Index worth = strips.rows * strips.cols / (sums ? summed_elements : parallel_elements);
-  if (!may_cut || std::min<Index>(worth, threads()) <= 1) return kernel(strips);
+  const Index each = sums || sharing == Sharing::same_view ? summed_elements : parallel_elements;
+  const Index worth = strips.rows * strips.cols / each;
+  if (std::min<Index>(worth, threads()) <= 1) return kernel(strips);
   const Cut cut(strips.rows, strips.cols, worth, sums);
   if (cut.parts == 1) return kernel(strips);
   const SharedStrips<T> shared(kernel, cut, strips, type);
@@ -339,7 +342,7 @@ void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
   for_each_outer(layout, count, [&](Index at, const Index* offset) {
     for (int k = 0; k < count; ++k) strips.leaf[k].value = base[k] + offset[k];
     strips.out = out + at;
-    if (adjacent) return run<T>(type, kernel, strips, true);
+    if (adjacent) return run<T>(type, kernel, strips, Sharing::none);
     const Cut cut(strips.rows, strips.cols, strips.rows * strips.cols / copied_elements);
     parallel_for(cut.parts, [&](Index part) {
       forward_on_copies<T>(kernel, layout, strips, count, cut.range(part));
@@ -411,7 +414,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
   strips.constants = constants;
   strips.gradient_row = layout.row_stride(gradient_operand);
   bool adjacent = layout.adjacent(gradient_operand);
-  bool divisible = true;
+  Sharing sharing = Sharing::none;
   const T* base[max_operands];
   T* target_base[max_operands];
   base[gradient_operand] = gradient.data<T>();
@@ -421,7 +424,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     base[k] = leaves[static_cast<std::size_t>(k)]->data<T>();
     target_base[k] = reinterpret_cast<T*>(target.memory);
     adjacent = adjacent && layout.adjacent(k);
-    divisible = divisible && target.divisible;
+    sharing = std::max(sharing, target.sharing);
     const bool wanted = target.memory != nullptr;
     leaf.value_row = layout.row_stride(k);
     leaf.target = scratch;
@@ -440,7 +443,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
       if (leaf.source_mask != 0) leaf.source = leaf.target;
     }
     strips.gradient = base[gradient_operand] + offset[gradient_operand];
-    if (adjacent) return run<T>(type, kernel, strips, divisible);
+    if (adjacent) return run<T>(type, kernel, strips, sharing);
     backward_on_copies<T>(kernel, layout, strips, count);
   });
 }

@@ -8,11 +8,14 @@ namespace xgrad::detail {
 
 using Tensors = std::span<const Tensor* const>;
 
+/// Who else is in the memory of a leaf: nobody, the same view of it, or one that overlaps.
+enum class Sharing { none, same_view, overlap };
+
 /// Where the gradient of a leaf goes: memory laid out as the leaf, assigned or added to.
 struct LeafTarget {
   std::byte* memory = nullptr;  ///< null: not wanted
-  bool assign = false;    ///< only if no two elements of the result read one element of the leaf
-  bool divisible = true;  ///< threads may take parts: who shares the memory is the same view
+  bool assign = false;  ///< only if no two elements of the result read one element of the leaf
+  Sharing sharing = Sharing::none;  ///< with other leaves
 };
 
 /// Runs an expression's forward kernel. The leaves broadcast to `out`, which is row-major.
