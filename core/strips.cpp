@@ -275,7 +275,8 @@ struct SharedStrips {
 
 /// Whether the gradient of a leaf is summed over rows.
 bool sums_rows(const Strips& strips, int leaves) {
-  return strips.gradient && std::any_of(strips.leaf, strips.leaf + leaves, [](const auto& leaf) {
+  return strips.gradient && strips.rows > 1 &&
+         std::any_of(strips.leaf, strips.leaf + leaves, [](const auto& leaf) {
            return leaf.target_mask != 0 && leaf.target_row == 0;
          });
 }
@@ -283,19 +284,21 @@ bool sums_rows(const Strips& strips, int leaves) {
 /// Runs a kernel, on several threads if there are any and the strips are large.
 template <class T>
 void run(const ExpressionType& type, StripKernel kernel, const Strips& strips, Sharing sharing) {
-  if (sharing == Sharing::overlap || type.constants > SharedStrips<T>::most_constants) {
+  if (threads() == 1 || sharing == Sharing::overlap ||
+      type.constants > SharedStrips<T>::most_constants) {
     return kernel(strips);
   }
   const bool sums = sums_rows(strips, type.leaves);
   const Index each = sums || sharing == Sharing::same_view ? summed_elements : parallel_elements;
   const Index worth = strips.rows * strips.cols / each;
-  if (std::min<Index>(worth, threads()) <= 1) return kernel(strips);
+  if (worth <= 1) return kernel(strips);
   const Cut cut(strips.rows, strips.cols, worth, sums);
   if (cut.parts == 1) return kernel(strips);
   const SharedStrips<T> shared(kernel, cut, strips, type);
   launch(cut.parts, shared, shared.used());
 }
 
+/// What the gradient of a leaf starts from if it is assigned.
 template <class T>
 alignas(64) constexpr T zeros[simd_width<T>] = {};
 
