@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -44,6 +46,16 @@ SimdVector<T> simd_broadcast(double value) {
   return SimdVector<T>(static_cast<T>(value));
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/// All ones in the first n lanes of T, zeros in the others.
+template <class T>
+__m256i first_lanes(Index n) {
+  static constexpr std::int32_t ones_and_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  const std::int32_t* const begin = ones_and_zeros + 8 - n * static_cast<Index>(sizeof(T) / 4);
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(begin));
+}
+#endif
+
 /// The first n elements from `from`, `padding` behind them; a whole vector if n is at least its
 /// width.
 template <class T>
@@ -57,6 +69,14 @@ SimdVector<T> simd_load(const T* from, Index n, const SimdVector<T>& padding) {
       return _mm512_mask_loadu_ps(padding, static_cast<__mmask16>(mask), from);
     } else {
       return _mm512_mask_loadu_pd(padding, static_cast<__mmask8>(mask), from);
+    }
+#elif defined(__AVX2__)
+    if (n >= simd_width<T>) return SimdVector<T>::load_unaligned(from);
+    const __m256i mask = first_lanes<T>(n);
+    if constexpr (std::is_same_v<T, float>) {
+      return _mm256_blendv_ps(padding, _mm256_maskload_ps(from, mask), _mm256_castsi256_ps(mask));
+    } else {
+      return _mm256_blendv_pd(padding, _mm256_maskload_pd(from, mask), _mm256_castsi256_pd(mask));
     }
 #else
     if (n >= simd_width<T>) return SimdVector<T>::load_unaligned(from);
@@ -87,6 +107,25 @@ void simd_store(T* to, Index n, const SimdVector<T>& value) {
     } else {
       _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), value);
     }
+#elif defined(__AVX2__)
+    if (n >= simd_width<T>) return value.store_unaligned(to);
+    // In pieces: stores with masks are slow on some processors.
+    __m256i whole;
+    std::memcpy(&whole, &value, sizeof(whole));
+    const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(T);
+    std::byte* at = reinterpret_cast<std::byte*>(to);
+    __m128i piece = _mm256_castsi256_si128(whole);
+    if (bytes & 16) {
+      std::memcpy(at, &piece, 16);
+      at += 16;
+      piece = _mm256_extracti128_si256(whole, 1);
+    }
+    if (bytes & 8) {
+      std::memcpy(at, &piece, 8);
+      at += 8;
+      piece = _mm_unpackhi_epi64(piece, piece);
+    }
+    if (bytes & 4) std::memcpy(at, &piece, 4);
 #else
     if (n >= simd_width<T>) {
       value.store_unaligned(to);
