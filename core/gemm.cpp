@@ -180,16 +180,17 @@ template <class T>
 bool product_of_columns(const Matrix& a, const Matrix& b, Start<T> start, T* c, Index ldc) {
   const Index m = a.rows;
   const Index n = b.cols;
-  if (!a.transposed || b.transposed || !outer_gemm_pays<T>(count(m), count(n))) {
-    return false;
-  }
+  const bool has_columns = a.transposed || m == 1;  // each adjacent
+  if (!has_columns || b.transposed) return false;
+  if (!outer_gemm_pays<T>(count(m), count(n), count(a.cols))) return false;
   const T* x = reinterpret_cast<const T*>(a.data);
   const T* y = reinterpret_cast<const T*>(b.data);
+  const Index lda = a.transposed ? a.leading : 1;
   const auto grain = static_cast<Index>(packed_panel<T>());
   parallel_ranges(n, worth_of(a, n), grain, [=](Index first, Index last) {
     const Start<T> from{start.data ? start.data + first : nullptr, start.row};
-    outer_gemm(count(m), count(last - first), count(a.cols), x, a.leading, y + first, b.leading,
-               from, c + first, ldc);
+    outer_gemm(count(m), count(last - first), count(a.cols), x, lda, y + first, b.leading, from,
+               c + first, ldc);
   });
   return true;
 }

@@ -17,12 +17,13 @@ constexpr std::size_t rows_worth_copies = 128;  // of c
 }  // namespace
 
 template <class T>
-bool outer_gemm_pays(std::size_t m, std::size_t n) {
-  if (m < 8) return false;
+bool outer_gemm_pays(std::size_t m, std::size_t n, std::size_t k) {
+  if (n < tile_lanes<T>()) return false;
 #ifdef __AVX512F__
-  return n >= tile_lanes<T>();
-#else  // more narrow tiles come by, so that copies of them pay
-  return m < 64 && n >= tile_lanes<T>() && n * sizeof(T) < 1024;
+  return m * n * k > 1'000'000;  // fewer multiplications OpenBLAS does without copies
+#else                            // more narrow tiles come by, so that copies of them pay
+  (void)k;
+  return m < 8 || (m < 64 && n * sizeof(T) < 1024);
 #endif
 }
 
@@ -58,8 +59,8 @@ void outer_gemm(std::size_t m, std::size_t n, std::size_t k, const T* a, std::pt
   }
 }
 
-template bool outer_gemm_pays<float>(std::size_t, std::size_t);
-template bool outer_gemm_pays<double>(std::size_t, std::size_t);
+template bool outer_gemm_pays<float>(std::size_t, std::size_t, std::size_t);
+template bool outer_gemm_pays<double>(std::size_t, std::size_t, std::size_t);
 template void outer_gemm(std::size_t, std::size_t, std::size_t, const float*, std::ptrdiff_t,
                          const float*, std::ptrdiff_t, Start<float>, float*, std::ptrdiff_t);
 template void outer_gemm(std::size_t, std::size_t, std::size_t, const double*, std::ptrdiff_t,

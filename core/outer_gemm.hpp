@@ -8,7 +8,7 @@ namespace xgrad::detail {
 
 /// True where outer_gemm was measured to be ahead of BLAS, which copies both matrices first.
 template <class T>
-bool outer_gemm_pays(std::size_t m, std::size_t n);
+bool outer_gemm_pays(std::size_t m, std::size_t n, std::size_t k);
 
 /// c = start + a^T.b, the sum of k outer products of the rows of a (k, m) and of b (k, n): the
 /// gradient of weights over all time steps. Rows are lda, ldb and ldc apart; c does not overlap a

@@ -84,6 +84,25 @@ TEST(Matmul, TakesViewsOfAnyStrides) {
   }
 }
 
+// The gradient of weights, for which there are several ways by extent.
+TEST(Matmul, TallMatricesTransposed) {
+  for (const Index m : {1, 2, 7, 9}) {
+    for (const Index n : {3, 17, 260}) {
+      for (const Index k : {5, 700}) {
+        SCOPED_TRACE(to_string({m, n, k}));
+        const Var wide = numbers({k, m + 1}, 1);
+        const Var b = numbers({k, n}, 2);
+        const Var a = transpose(slice(wide, 1, 0, m));
+        expect_close(matmul(a, b).tensor().to_vector(), product(a, b), 1e-13, 1);
+        const Var row_major = transpose(wide) + 0.0;
+        EXPECT_EQ(row_major.tensor().strides()[1], 1);
+        expect_close(matmul(slice(row_major, 0, 0, m), b).tensor().to_vector(), product(a, b),
+                     1e-13, 1);
+      }
+    }
+  }
+}
+
 /// Gradients of a function of parameters in both modes.
 void expect_same_gradients(const std::function<Var(Vars)>& f, const std::vector<Tensor>& values) {
   std::vector<std::vector<double>> gradients[2];
