@@ -86,9 +86,9 @@ TEST(Matmul, TakesViewsOfAnyStrides) {
 
 // The gradient of weights, for which there are several ways by extent.
 TEST(Matmul, TallMatricesTransposed) {
-  for (const Index m : {1, 2, 7, 9}) {
+  for (const Index m : {1, 7, 9}) {
     for (const Index n : {3, 17, 260}) {
-      for (const Index k : {5, 700}) {
+      for (const Index k : {5, 4000}) {
         SCOPED_TRACE(to_string({m, n, k}));
         const Var wide = numbers({k, m + 1}, 1);
         const Var b = numbers({k, n}, 2);
