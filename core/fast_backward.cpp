@@ -61,14 +61,13 @@ void FastBackward::bind_parameters() {
 }
 
 void FastBackward::publish_parameters() {
-  if (tape_.watch()) {  // which may throw: before any parameter has got its gradient
-    for (std::uint32_t slot : tape_.parameter_slots) {
-      if (touched(slot)) finish(slot);
-    }
+  // All before any: a deferred product may read a gradient that lies in that of another parameter,
+  // to which the old one is added below; and a watch may throw.
+  for (std::uint32_t slot : tape_.parameter_slots) {
+    if (touched(slot)) finish(slot);
   }
   for (std::uint32_t slot : tape_.parameter_slots) {
     if (!touched(slot)) continue;
-    finish(slot);
     Parameter& parameter = *tape_.slots[slot].parameter;
     const Tensor gradient = storage_[slot].take();
     if (parameter.has_gradient) {

@@ -22,7 +22,8 @@ namespace xgrad {
 /// `value<float>()` is an xtensor expression over the same memory.
 class Tensor {
  public:
-  Tensor() : Tensor(Shape{0}, DType::float32) {}
+  /// Of shape (0), float32.
+  Tensor() = default;
 
   /// Copies `values`, in row-major order. Throws if their number does not fit the shape.
   Tensor(const Shape& shape, const std::vector<float>& values);
@@ -87,7 +88,9 @@ class Tensor {
   T* mutable_data() const {
     return const_cast<T*>(data<T>());
   }
-  bool is_unique() const { return buffer_->references.load(std::memory_order_acquire) == 1; }
+  bool is_unique() const {
+    return buffer_ && buffer_->references.load(std::memory_order_acquire) == 1;
+  }
   bool shares_memory(const Tensor& other) const { return buffer_ == other.buffer_; }
   void release() { buffer_ = {}; }  ///< forgets the memory, keeps the shape
 
@@ -97,8 +100,8 @@ class Tensor {
 
   detail::Ref<detail::Buffer> buffer_;
   std::byte* data_ = nullptr;
-  Shape shape_;
-  Shape strides_;
+  Shape shape_{0};
+  Shape strides_{1};
   DType dtype_ = DType::float32;
 };
 

@@ -7,9 +7,7 @@ namespace xgrad {
 namespace detail {
 
 Ref<VarData> VarData::make(Tensor value) {
-  auto* data = new (pool_allocate(sizeof(VarData))) VarData;
-  data->value = std::move(value);
-  return Ref<VarData>(data);
+  return Ref<VarData>(new (pool_allocate(sizeof(VarData))) VarData(std::move(value)));
 }
 
 namespace {

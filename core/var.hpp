@@ -58,6 +58,7 @@ struct VarData {
   bool is_parameter = false;  ///< the parameter itself, not a view of it
   bool detached = false;      ///< a constant, which changes if the parameter does
 
+  explicit VarData(Tensor x) : value(std::move(x)) {}
   static Ref<VarData> make(Tensor value);
   static void destroy(VarData* data) noexcept;
 };

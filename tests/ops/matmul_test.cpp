@@ -6,6 +6,7 @@
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/ops/matmul.hpp>
+#include <xgrad/ops/pointwise.hpp>
 #include <xgrad/ops/shape.hpp>
 
 #include "ops/op_rows.hpp"
@@ -158,6 +159,29 @@ TEST(Matmul, SeveralProductsOfOneParameter) {
         return h;
       },
       {x, W, b});
+}
+
+// The products of W wait for the end of the pass; what they read lies in the gradient of x.
+TEST(Matmul, ASecondPassAddsToGradients) {
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    const Var x = parameter(numbers({3, 2, 2}, 1));
+    const Var W = parameter(numbers({2, 2}, 2));
+    std::vector<double> first[2];
+    for (int pass = 1; pass <= 3; ++pass) {
+      Tape tape(mode);
+      Var h = tanh(x[0]);
+      for (Index t = 1; t < 3; ++t) h = tanh(affine(h, W, x[t]));
+      tape.backward(total(h));
+      const Var parameters[] = {x, W};
+      for (int i = 0; i < 2; ++i) {
+        const std::vector<double> sum = parameters[i].grad().to_vector();
+        if (pass == 1) first[i] = sum;
+        std::vector<double> expected = first[i];
+        for (double& value : expected) value *= pass;
+        expect_close(sum, expected, 1e-14, 1);
+      }
+    }
+  }
 }
 
 // Whose gradient is the result's: passed on where nobody else reads the addend, else added.
