@@ -60,7 +60,7 @@ class ExpressionOperation final : public Operation {
     for (std::uint32_t i = 0; i < inputs.size(); ++i) {
       const Input& input = inputs[i];
       leaves[i] = &input.var.tensor();
-      if (!pass.wants(input)) continue;
+      if (!(type_.reached >> i & 1) || !pass.wants(input)) continue;
       if ((type_.addends >> i & 1) && pass.passes_on(node, i, input)) continue;
       Sharing sharing = Sharing::none;
       for (std::uint32_t k = 0; k < inputs.size(); ++k) {

@@ -29,13 +29,8 @@ struct Leaf : Expression {
   void collect(Var* vars, double*) { *vars = std::move(var); }
 };
 
-/// The gradient of an argument that has none: zero, in any arithmetic.
-struct NoGradient {
-  template <class V>
-  explicit operator V() const {
-    return V(0.0);
-  }
-};
+/// The gradient of an argument that has none, nor has what it is computed from.
+struct NoGradient {};
 
 /// A number in an expression.
 struct Constant {

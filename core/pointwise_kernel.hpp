@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <complex>
 #include <cstring>
 #include <tuple>
@@ -28,6 +29,7 @@ inline constexpr int max_leaves = 16;
 
 struct Leaf;
 struct Constant;
+struct NoGradient;
 template <class Op, class... Args>
 struct Pointwise;
 
@@ -64,6 +66,7 @@ struct ExpressionType {
   int leaves;
   int constants;
   std::uint32_t addends;   ///< bit i: the derivative by leaf i is exactly 1
+  std::uint32_t reached;   ///< bit i: leaf i has a gradient
   StripKernel forward[3];  ///< by DType; null: walk the tree
   StripKernel backward[3];
 };
@@ -113,10 +116,18 @@ struct EvaluatedOp<V, Op, std::index_sequence<I...>, Args...> : EvaluatedArg<V, 
 
   void pull(const V& g, V* pulls) const {
     const auto gradients = as_tuple(Op::pullback(g, value, EvaluatedArg<V, I, Args>::arg.value...));
-    (EvaluatedArg<V, I, Args>::arg.pull(V(std::get<I>(gradients)), pulls + leaves_before(I)), ...);
+    (pull_arg<I, Args>(std::get<I>(gradients), pulls + leaves_before(I)), ...);
   }
 
  private:
+  template <std::size_t i, class Arg, class G>
+  void pull_arg(const G& g, V* pulls) const {
+    if constexpr (std::is_same_v<G, NoGradient>) {
+      std::fill_n(pulls, Arg::leaves, V(0.0));
+    } else {
+      EvaluatedArg<V, i, Arg>::arg.pull(V(g), pulls);
+    }
+  }
   static constexpr int count(std::size_t end, std::initializer_list<int> each) {
     int sum = 0;
     for (std::size_t i = 0; i < end; ++i) sum += each.begin()[i];
@@ -269,6 +280,26 @@ requires requires { Op::addends; }
 inline constexpr std::uint32_t addends<Pointwise<Op, A, B>> =
     (Op::addends & 1 ? addends<A> : 0) | (Op::addends & 2 ? addends<B> << A::leaves : 0);
 
+/// Bit i: no argument that has no gradient lies between leaf i and the result.
+template <class E>
+inline constexpr std::uint32_t reached = std::is_same_v<E, Leaf> ? 1 : 0;
+template <class Op, class... Args>
+inline constexpr std::uint32_t reached<Pointwise<Op, Args...>> = [] {
+  using V = SimdVector<float>;
+  using Gradients = decltype(as_tuple(Op::pullback(
+      std::declval<V>(), std::declval<V>(), std::declval<std::conditional_t<true, V, Args>>()...)));
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    std::uint32_t bits = 0;
+    int leaf = 0;
+    ((bits |=
+      std::is_same_v<std::tuple_element_t<I, Gradients>, NoGradient> ? 0 : reached<Args> << leaf,
+      leaf += Args::leaves),
+     ...);
+    return bits;
+  }
+  (std::index_sequence_for<Args...>());
+}();
+
 /// What the engine needs to know of an expression type.
 template <class E>
 struct Kernels {
@@ -298,6 +329,7 @@ const ExpressionType Kernels<E>::type{
     E::leaves,
     E::constants,
     addends<E>,
+    reached<E>,
     {&forward_kernel<float, E>, &forward_kernel<double, E>, complex_kernel()},
     {&backward_kernel<float, E>, &backward_kernel<double, E>, complex_backward_kernel()}};
 

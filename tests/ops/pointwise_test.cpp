@@ -276,6 +276,36 @@ TEST(Pointwise, ComparisonsAreZeroOrOneAndHaveNoGradient) {
             "greater: complex128 is not supported: it is not analytic");
 }
 
+// Nothing is pulled on from a comparison: 0 times the infinite slope of sqrt at 0 would be NaN.
+TEST(Pointwise, WhatOnlyAComparisonReadsHasNoGradient) {
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    const auto gradient = [&](const std::function<Var(const Var&)>& f) {
+      const Var x = parameter(Tensor({1}, {0}, DType::float64));
+      Tape tape(mode);
+      tape.backward(total(f(x)));
+      return x.grad().item();
+    };
+    EXPECT_EQ(gradient([](const Var& x) { return Var(where(sqrt(x) > 0.5, x, 2.0 * x)); }), 2);
+    EXPECT_EQ(gradient([](const Var& x) {
+                const Var root = sqrt(x);
+                const Var condition = root > 0.5;
+                return Var(where(condition, x, 2.0 * x));
+              }),
+              2);
+    EXPECT_EQ(gradient([](const Var& x) { return Var(where(log(x) < -5.0, x, 2.0 * x)); }), 1);
+    EXPECT_EQ(gradient([](const Var& x) { return Var(where(equal(sqrt(x), 0.0), x, 2.0 * x)); }),
+              1);
+    EXPECT_EQ(gradient([](const Var& x) { return Var(where(sqrt(x), x, 2.0 * x)); }), 2);
+
+    const Var border = parameter(Tensor({1}, {1}, DType::float64));
+    const Var x = parameter(Tensor({1}, {3}, DType::float64));
+    Tape tape(mode);
+    tape.backward(total(where(x > border, x, 2.0 * x)));
+    EXPECT_EQ(x.grad().item(), 1);
+    EXPECT_FALSE(border.has_grad());
+  }
+}
+
 TEST(Pointwise, TheSameVarSeveralTimes) {
   for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
     const Var x = parameter(Tensor({3}, {0.5, 1, 2}, DType::float64));
