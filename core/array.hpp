@@ -18,7 +18,7 @@ Tensor::Tensor(const xt::xexpression<E>& expression) {
 }
 
 template <class T>
-auto Tensor::value() const {
+auto Tensor::value() const& {
   const T* first = data<T>();
   Index extent = size() == 0 ? 0 : 1;  // from the first to behind the last element
   for (std::size_t i = 0; i < dim(); ++i) extent += (shape_[i] - 1) * strides_[i] * (size() != 0);
@@ -30,6 +30,12 @@ auto Tensor::value() const {
   const std::vector<std::size_t> flat{static_cast<std::size_t>(extent)};
   return xt::strided_view(xt::adapt(first, flat[0], xt::no_ownership(), flat), std::move(extents),
                           std::move(steps), 0, xt::layout_type::dynamic);
+}
+
+template <class T>
+auto Tensor::value() const&& {
+  const Tensor& x = *this;
+  return xt::xarray<T>(x.value<T>());
 }
 
 }  // namespace xgrad

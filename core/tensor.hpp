@@ -1,6 +1,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <utility>
 #include <vector>
 
 #include <xgrad/core/dtype.hpp>
@@ -14,6 +15,11 @@ class xexpression;
 
 namespace xgrad {
 
+namespace detail {
+/// Where the tensors without memory are, for null takes no offset.
+alignas(64) inline std::byte no_elements[64];
+}  // namespace detail
+
 /// An n-dimensional array with a run-time dtype, read-only for its holder. Copies share their
 /// memory: the tensor of a parameter shows every later change of it. `Tensor::copy` makes a
 /// snapshot.
@@ -22,8 +28,24 @@ namespace xgrad {
 /// `value<float>()` is an xtensor expression over the same memory.
 class Tensor {
  public:
-  /// Of shape (0), float32.
+  /// Of shape (0), float32. So is one that was moved from.
   Tensor() = default;
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&& other) noexcept
+      : buffer_(std::move(other.buffer_)),
+        data_(std::exchange(other.data_, detail::no_elements)),
+        shape_(std::exchange(other.shape_, Shape{0})),
+        strides_(std::exchange(other.strides_, Shape{1})),
+        dtype_(std::exchange(other.dtype_, DType::float32)) {}
+  Tensor& operator=(Tensor other) noexcept {
+    std::swap(buffer_, other.buffer_);
+    std::swap(data_, other.data_);
+    std::swap(shape_, other.shape_);
+    std::swap(strides_, other.strides_);
+    std::swap(dtype_, other.dtype_);
+    return *this;
+  }
+  ~Tensor() = default;
 
   /// Copies `values`, in row-major order. Throws if their number does not fit the shape.
   Tensor(const Shape& shape, const std::vector<float>& values);
@@ -47,10 +69,13 @@ class Tensor {
   Index size() const { return element_count(shape_); }
   DType dtype() const { return dtype_; }
 
-  /// The elements as an xtensor expression over the same memory. Throws if T is not the dtype.
-  /// Defined in <xgrad/core/array.hpp>.
+  /// The elements as an xtensor expression over the same memory, good while the tensor lives; of a
+  /// temporary a copy, as an xt::xarray. Throws if T is not the dtype. Defined in
+  /// <xgrad/core/array.hpp>.
   template <class T>
-  auto value() const;
+  auto value() const&;
+  template <class T>
+  auto value() const&&;
 
   /// The first element's address. Throws if T is not the dtype.
   template <class T>
@@ -99,7 +124,7 @@ class Tensor {
   void check_type(DType requested) const;
 
   detail::Ref<detail::Buffer> buffer_;
-  std::byte* data_ = nullptr;
+  std::byte* data_ = detail::no_elements;
   Shape shape_{0};
   Shape strides_{1};
   DType dtype_ = DType::float32;

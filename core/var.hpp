@@ -108,10 +108,15 @@ class Var {
   DType dtype() const { return tensor().dtype(); }
   double item() const { return tensor().item(); }  ///< the only element
 
-  /// The elements as a read-only xtensor expression over the same memory.
+  /// The elements as a read-only xtensor expression over the same memory, good while the Var lives;
+  /// of a temporary a copy, as an xt::xarray.
   template <class T>
-  auto value() const {
+  auto value() const& {
     return tensor().template value<T>();
+  }
+  template <class T>
+  auto value() const&& {
+    return Tensor(tensor()).template value<T>();
   }
 
   /// The i-th slice along the first axis: a view, which shares value and gradient memory.

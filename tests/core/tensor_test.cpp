@@ -32,6 +32,7 @@ TEST(TensorTest, OpsTakeAnEmptyArray) {
   EXPECT_EQ(Var(tanh(empty) * 2.0 + empty).shape(), Shape{0});
   EXPECT_EQ(sum(empty).item(), 0);
   EXPECT_EQ(reshape(empty, {0, 3}).shape(), (Shape{0, 3}));
+  EXPECT_EQ(slice(reshape(empty, {0, 3}), 1, 1, 3).shape(), (Shape{0, 2}));
   EXPECT_EQ(concat({empty, Var(Tensor({2}, {1, 2})), empty}).tensor().to_vector(),
             (std::vector<double>{1, 2}));
   const Var p = parameter(Tensor());
