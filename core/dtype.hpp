@@ -60,9 +60,9 @@ constexpr DType dtype_of() {
   }
 }
 
-namespace detail {
-
-/// Calls `f.operator()<T>()` with the C++ type of `dtype`.
+/// Calls `f.operator()<T>()` with the C++ type of `dtype`, so that an op works in every dtype:
+///
+///     dispatch(x.dtype(), [&]<class T>() { return Tensor(xt::cumsum(x.value<T>(), 0)); });
 template <class F>
 decltype(auto) dispatch(DType dtype, F&& f) {
   switch (dtype) {
@@ -75,6 +75,10 @@ decltype(auto) dispatch(DType dtype, F&& f) {
   }
   return f.template operator()<std::complex<double>>();
 }
+
+namespace detail {
+
+using xgrad::dispatch;
 
 /// The same for operations that need an order (maximum, sorting): complex128 is an error.
 template <class F>

@@ -51,7 +51,7 @@ concept HasOutput = requires(const Cell& cell, const typename Cell::State& s) {
 /// What `Recurrent` unrolls. A cell is a Module with
 ///
 /// - `struct State`, an aggregate of 1 to 8 Vars whose first axis is the batch,
-/// - `State zero_state(Index batch) const`,
+/// - `State zero_state(Index batch) const`, in the module's `dtype()`,
 /// - `State step(const Var& x, const State& s) const`, one time step, x being (batch, features),
 /// - optionally `Var project(const Var& xs) const` for what can be done for all time steps at once:
 ///   from (steps, batch, features) to (steps, batch, ...), of which `step` then gets a slice,

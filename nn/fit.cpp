@@ -115,6 +115,17 @@ std::span<const Index> batch_indices(const std::vector<Index>& order, Index begi
       static_cast<std::size_t>(std::min(size, static_cast<Index>(order.size()) - begin)));
 }
 
+Var prediction_of(const char* caller, const Call& call, const Tensor& x,
+                  std::span<const Index> samples) {
+  Var result = call(batch_of(x, samples));
+  const auto size = static_cast<Index>(samples.size());
+  if (result.dim() == 0 || result.shape()[0] != size) {
+    throw Error(std::string(caller) + ": the model gives " + to_string(result.shape()) + " for " +
+                std::to_string(size) + " samples: its first axis must be the batch");
+  }
+  return result;
+}
+
 Var loss_of(const char* caller, const Loss& loss, const Var& prediction, const Var& target) {
   Var result = loss(prediction, target);
   if (result.size() != 1) {
@@ -133,8 +144,8 @@ double mean_loss(const char* caller, Module& module, const Call& call, const Sam
   double sum = 0;
   for (Index begin = 0; begin < samples.count; begin += batch_size) {
     const auto indices = batch_indices(order, begin, batch_size);
-    const Var result =
-        loss_of(caller, loss, call(batch_of(samples.x, indices)), batch_of(samples.y, indices));
+    const Var result = loss_of(caller, loss, prediction_of(caller, call, samples.x, indices),
+                               batch_of(samples.y, indices));
     sum += result.item() * static_cast<double>(indices.size());
   }
   return sum / static_cast<double>(samples.count);
@@ -268,10 +279,13 @@ class Training {
   double step(std::span<const Index> indices) {
     ++step_;
     Tape tape;
-    const Var loss = loss_of("fit", options_.loss, call_(batch_of(data_.x, indices)),
+    const Var loss = loss_of("fit", options_.loss, prediction_of("fit", call_, data_.x, indices),
                              batch_of(data_.y, indices));
     const double value = loss.item();
     if (!std::isfinite(value)) fail("the loss is " + std::to_string(value) + " at");
+    if (!loss.requires_grad()) {
+      throw Error("fit: the loss does not depend on a parameter that is trainable");
+    }
     tape.backward(loss);
     if (options_.clip_norm > 0) optim::clip_norm(optimizer_->parameters(), options_.clip_norm);
     good_.take();
@@ -299,8 +313,8 @@ class Training {
                 std::to_string(epoch_) + ", batch " + std::to_string(batch_) + " of " +
                 std::to_string(batches_) + "): training stops, the model " +
                 (good_step_ == 0 ? "is unchanged"
-                                 : "has its parameters of step " + std::to_string(good_step_) +
-                                       ", the last ones that gave a finite loss"));
+                                 : "has the parameters that step " + std::to_string(good_step_) +
+                                       " began with, the last ones that gave a finite loss"));
   }
 
   Module& module_;
@@ -368,18 +382,13 @@ Tensor predict(Module& module, const Call& call, const Tensor& x, const PredictO
   Tensor results;
   for (Index begin = 0; begin < x.shape()[0]; begin += options.batch_size) {
     const auto indices = batch_indices(order, begin, options.batch_size);
-    const Tensor part = call(batch_of(inputs, indices)).tensor();
-    const auto size = static_cast<Index>(indices.size());
-    if (part.dim() == 0 || part.shape()[0] != size) {
-      throw Error("predict: the model gives " + to_string(part.shape()) + " for " +
-                  std::to_string(size) + " samples: its first axis must be the batch");
-    }
+    const Tensor part = prediction_of("predict", call, inputs, indices).tensor();
     if (begin == 0) {
       Shape shape = part.shape();
       shape[0] = x.shape()[0];
       results = Tensor::uninitialized(shape, part.dtype());
     }
-    copy_elements(part, rows(results, begin, begin + size));
+    copy_elements(part, rows(results, begin, begin + part.shape()[0]));
   }
   return results;
 }

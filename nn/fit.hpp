@@ -158,12 +158,14 @@ concept Trainable =
 ///     auto history = nn::fit(model, x, y, {.epochs = 100, .validation = {xv, yv}});
 ///
 /// Batches of x with three or more axes lie with their second axis (time) first in memory, and come
-/// to the model as views (batch, steps, ...), so that recurrent layers copy nothing.
+/// to the model as views (batch, steps, ...), so that recurrent layers copy nothing. A module of
+/// your own that has an `nn::Recurrent`, which takes (steps, batch, features), gives it
+/// `transpose(x, {1, 0, 2})`, as `nn::layers::LSTM` does.
 ///
 /// If a loss, or after an epoch a parameter, is not finite, the model gets back the parameters that
 /// gave the last finite loss, and an error names the step. Throws also, before any training, if x
-/// and y (or the validation data) are empty or not of one number of samples, and for options out of
-/// range.
+/// and y (or the validation data) are empty or not of one number of samples, for options out of
+/// range, and if the first axis of what the model gives is not the batch.
 template <Trainable M>
 History fit(M& model, const Tensor& x, const Tensor& y, const FitOptions& options = {}) {
   return detail::fit(model, detail::prepare("fit", model, x), x, y, options);

@@ -49,7 +49,7 @@ RNN::RNN(Index units, const SequenceOptions& options, const RNNCellOptions& cell
 
 Dense::Dense(Index units, Activation activation)
     : Layer("dense", [=](const Shape& sample) {
-        const Linear linear(features(sample), units);
+        const Linear linear(features(sample), detail::checked_units(units));
         return AnyModule(linear, [=](const Var& x) { return activate(linear(x), activation); });
       }) {}
 
@@ -80,6 +80,11 @@ Flatten::Flatten()
 }  // namespace layers
 
 namespace detail {
+
+Index checked_units(Index units) {
+  if (units < 1) throw Error("units is " + std::to_string(units) + ": it must be at least 1");
+  return units;
+}
 
 Indices to_indices(const char* caller, const Tensor& numbers) {
   std::vector<std::int64_t> indices;

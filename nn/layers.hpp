@@ -75,6 +75,16 @@ class Layer {
   Make make_;
 };
 
+namespace detail {
+
+/// Throws unless there is at least one.
+Index checked_units(Index units);
+
+/// The elements as indices. Throws, naming `caller`, if one is not a whole number.
+Indices to_indices(const char* caller, const Tensor& numbers);
+
+}  // namespace detail
+
 enum class Activation : std::uint8_t { linear, relu, sigmoid, tanh, gelu, softmax };
 
 namespace layers {
@@ -99,7 +109,7 @@ struct Recurrent : Layer {
   Recurrent(const char* kind, Index units, const SequenceOptions& options, const Args&... args)
       : Layer(kind, [=](const Shape& sample) {
           if (sample.size() != 2) throw Error("the input must be (batch, steps, features)");
-          const nn::Recurrent<Cell> recurrent(sample[1], units,
+          const nn::Recurrent<Cell> recurrent(sample[1], detail::checked_units(units),
                                               {.layers = options.layers,
                                                .bidirectional = options.bidirectional,
                                                .dropout = options.dropout},
@@ -150,10 +160,4 @@ struct Flatten : Layer {
 
 }  // namespace layers
 
-namespace detail {
-
-/// The elements as indices. Throws, naming `caller`, if one is not a whole number.
-Indices to_indices(const char* caller, const Tensor& numbers);
-
-}  // namespace detail
 }  // namespace xgrad::nn

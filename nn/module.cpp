@@ -35,6 +35,11 @@ Index Module::parameter_count() const {
   return count;
 }
 
+bool Module::training() const {
+  if (modes_.empty()) throw Error("module: it was moved from");
+  return *modes_.front();
+}
+
 void Module::train(bool training) {
   for (const std::shared_ptr<bool>& mode : modes_) *mode = training;
 }

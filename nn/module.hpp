@@ -24,7 +24,9 @@ struct NamedParameter {
 ///       nn::Linear out;
 ///     };
 ///
-/// A copy of a module shares its parameters (they are Vars); `xgrad::clone(module)` does not.
+/// A copy of a module shares its parameters (they are Vars); `xgrad::clone(module)` does not. To
+/// assign to a member does not declare it: the module keeps the parameters that it declared. One
+/// that was moved from can be assigned to and destroyed.
 class Module {
  public:
   Module();
@@ -46,7 +48,7 @@ class Module {
   /// in training mode only.
   void train(bool training = true);
   void eval() { train(false); }
-  bool training() const { return *modes_.front(); }
+  bool training() const;
 
   /// Excludes all parameters from training, or includes them again.
   void freeze(bool frozen = true);

@@ -75,9 +75,17 @@ void check_cell_count(std::size_t cells, Index layers, bool bidirectional) {
 }
 
 void check_state_count(std::size_t states, std::size_t cells) {
+  if (cells == 0) throw Error("recurrent: it has no cells: it was moved from");
   if (states == cells) return;
-  throw Error("recurrent: " + std::to_string(states) + " initial states for " +
-              std::to_string(cells) + " cells");
+  throw Error("recurrent: " + std::to_string(states) + " states for " + std::to_string(cells) +
+              " cells");
+}
+
+void check_state_batch(const Var& member, const Var& x, Index batch) {
+  if (member.dim() == 0 || member.shape()[0] == batch || member.shape()[0] == 1) return;
+  throw Error("recurrent: x is " + to_string(x.shape()) + ", a state is " +
+              to_string(member.shape()) + ": its first axis must be the batch, " +
+              std::to_string(batch));
 }
 
 std::string cell_name(std::size_t i, bool bidirectional) {

@@ -40,6 +40,7 @@ Var stack_steps(std::span<const Var> outputs);
 namespace detail {
 void check_cell_count(std::size_t cells, Index layers, bool bidirectional);
 void check_state_count(std::size_t states, std::size_t cells);
+void check_state_batch(const Var& member, const Var& x, Index batch);
 /// Of the i-th in the order of states, for example "layer0_reverse".
 std::string cell_name(std::size_t i, bool bidirectional);
 }  // namespace detail

@@ -20,6 +20,9 @@ namespace xgrad::nn {
 /// matters to `freeze`, `load`, copies, and to a module that has it as a child. Parameter names are
 /// the layer's kind and position and the layer's own name, "lstm_0.layer0.Wx" and "dense_2.W". To
 /// a FlightRecorder "lstm_0" and "dense_2" are scopes.
+///
+/// To take one time step after the other, load the model's file into a Module of the same layers:
+/// `child("lstm_0", nn::LSTM(8, 50))`, `child("dense_1", nn::Linear(50, 1))`, with `LSTM::step`.
 class Sequential : public Module {
  public:
   /// Throws if there are no layers.

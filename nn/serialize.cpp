@@ -79,12 +79,16 @@ constexpr const char* write_op = "write_safetensors";
 class TemporaryFile {
  public:
   explicit TemporaryFile(const Path& target) : target_(target), path_(unique_name(target)) {
+    struct stat old;
+    const bool replaces = ::stat(target.c_str(), &old) == 0;
+    if (replaces && !S_ISREG(old.st_mode)) fail(write_op, target_, "not a file");
+    if (replaces && ::access(target.c_str(), W_OK) != 0)
+      fail_errno(write_op, target_, "cannot write");
     fd_ = std::make_unique<Descriptor>(
         open_retrying(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666));
     if (!fd_->valid()) fail_errno(write_op, target_, "cannot create a file in this folder");
-    struct stat old;
     // A replaced file keeps its access rights; where the system refuses that, they are the usual.
-    if (::stat(target.c_str(), &old) == 0) (void)!::fchmod(fd_->get(), old.st_mode & 07777);
+    if (replaces) (void)!::fchmod(fd_->get(), old.st_mode & 07777);
   }
   ~TemporaryFile() {
     if (!committed_ && fd_) ::unlink(path_.c_str());

@@ -1,4 +1,13 @@
 # What xgrad's headers and its link need; read by the build and by the installed package alike.
+get_property(xgrad_multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+if(NOT CMAKE_BUILD_TYPE AND NOT xgrad_multi_config AND NOT CMAKE_CXX_FLAGS MATCHES "-O")
+  message(WARNING "xgrad: CMAKE_BUILD_TYPE is empty: without optimisation its kernels are a hundred "
+                  "times slower. Configure with -DCMAKE_BUILD_TYPE=Release.")
+elseif(CMAKE_BUILD_TYPE STREQUAL "Debug" AND NOT XGRAD_SANITIZE)
+  message(STATUS "xgrad: without optimisation its kernels are a hundred times slower, and g++ does "
+                 "not compile all of xsimd's for AVX-512. RelWithDebInfo has debug information, too.")
+endif()
+
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
 find_dependency(xtensor)

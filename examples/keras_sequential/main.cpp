@@ -116,12 +116,17 @@ int main(int argc, char** argv) {
   app.add_option("--epochs", options.epochs, "passes over the training part")
       ->check(positive)
       ->capture_default_str();
-  app.add_option("--seed", options.seed, "of all random numbers")->capture_default_str();
+  app.add_option("--seed", options.seed, "of all random numbers")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--svg", options.svg, "where to draw the forecast; '' for nowhere")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
     run(options);
+    if (!std::cout.flush() || std::fflush(stdout) != 0 || std::ferror(stdout)) {
+      throw Error("cannot write the output");
+    }
   } catch (const std::exception& error) {
     std::cout.flush();
     std::cerr << "keras_sequential: " << error.what() << '\n';

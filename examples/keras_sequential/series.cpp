@@ -58,7 +58,7 @@ std::size_t find_column(const Csv& csv, const std::string& column, const std::st
       column.empty()
           ? "name a column with --column"
           : (count == 0 ? "there is no column '" : "there are several columns '") + column + "'";
-  throw xgrad::Error(file + ": " + problem + "; the columns are " + known);
+  throw xgrad::Error(file + ": " + problem + "; the first line names the columns " + known);
 }
 
 /// The time as a whole number of some unit: days, months, or as it is written. Nothing if it is

@@ -44,5 +44,31 @@ TEST(TensorTest, OpsTakeAnEmptyArray) {
   EXPECT_EQ(p.grad().to_vector(), std::vector<double>{});
 }
 
+TEST(TensorTest, OneThatWasMovedFromIsEmpty) {
+  Tensor x({2}, {1, 2});
+  const Tensor y = std::move(x);
+  EXPECT_EQ(x.shape(), Shape{0});  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(y.to_vector(), (std::vector<double>{1, 2}));
+  Tensor z({1}, {3});
+  z = y;
+  EXPECT_TRUE(z.shares_memory(y));
+  x = std::move(z);
+  EXPECT_EQ(x.to_vector(), (std::vector<double>{1, 2}));
+  EXPECT_EQ(z.size(), 0);  // NOLINT(bugprone-use-after-move)
+}
+
+TEST(TensorTest, TheValueOfATemporaryIsACopy) {
+  const Tensor x({2, 3}, {1, 2, 3, 4, 5, 6});
+  const auto of_tensor = Tensor(x).value<float>();
+  const auto of_var = transpose(Var(x)).value<float>();
+  static_assert(std::is_same_v<decltype(of_tensor), const xt::xarray<float>>);
+  static_assert(std::is_same_v<decltype(of_var), const xt::xarray<float>>);
+  EXPECT_EQ(of_tensor(1, 2), 6);
+  EXPECT_EQ(of_var(2, 0), 3);
+  EXPECT_EQ(of_var.shape(), (xt::xarray<float>::shape_type{3, 2}));
+  const auto view = x.value<float>();
+  EXPECT_EQ(&view(0, 0), x.data<float>());
+}
+
 }  // namespace
 }  // namespace xgrad

@@ -311,7 +311,7 @@ TEST(Fit, ALossThatIsNotFiniteStopsAtTheLastGoodModel) {
                        .optimizer = optim::SGDOptions{.lr = 0.25}});
             }),
             "fit: the loss is nan at step 3 (epoch 1, batch 3 of 4): training stops, the model has "
-            "its parameters of step 2, the last ones that gave a finite loss");
+            "the parameters that step 2 began with, the last ones that gave a finite loss");
   EXPECT_EQ(model.w.item(), 0.5);  // after the first step
   EXPECT_FALSE(model.w.has_grad());
 
@@ -542,6 +542,17 @@ TEST(Fit, ErrorsNameWhatIsWrong) {
               nn::predict(total, Tensor::zeros({4, 2}));
             }),
             "predict: the model gives (1,2) for 4 samples: its first axis must be the batch");
+  EXPECT_EQ(error([&] {
+              nn::evaluate(total, Tensor::zeros({4, 2}), y);
+            }),
+            "evaluate: the model gives (1,2) for 4 samples: its first axis must be the batch");
+  nn::Sequential swapped({layers::Dense(2), [](const Var& v) { return transpose(v); }});
+  EXPECT_EQ(error([&] {
+              nn::fit(swapped, Tensor::zeros({4, 2}), Tensor::zeros({4, 2}));
+            }),
+            "fit: the model gives (2,4) for 4 samples: its first axis must be the batch");
+  model.freeze();
+  EXPECT_EQ(fit_error({}), "fit: the loss does not depend on a parameter that is trainable");
   nn::Sequential empty({layers::Flatten()});
   EXPECT_NE(error([&] { nn::fit(empty, x, y); }).find("there are no parameters"),
             std::string::npos);

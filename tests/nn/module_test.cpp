@@ -1,3 +1,4 @@
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include <xgrad/nn/linear.hpp>
 #include <xgrad/nn/lstm.hpp>
 #include <xgrad/nn/module.hpp>
+#include <xgrad/nn/sequential.hpp>
 #include <xgrad/ops/loss.hpp>
 
 namespace {
@@ -91,6 +93,30 @@ TEST(Module, ACopySharesParametersAndMode) {
   EXPECT_TRUE(copy.parameters()[1].is(net.first.W));
   net.eval();
   EXPECT_FALSE(copy.dropout.training());
+}
+
+TEST(Module, OneThatWasMovedFromSaysSo) {
+  const auto error_of = [](const std::function<void()>& f) -> std::string {
+    try {
+      f();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  nn::LSTM net(3, 4);
+  nn::LSTM taken = std::move(net);
+  EXPECT_EQ(taken(Tensor::zeros({2, 1, 3})).outputs.shape(), (Shape{2, 1, 4}));
+  EXPECT_EQ(error_of([&] { (void)net.training(); }), "module: it was moved from");
+  EXPECT_EQ(error_of([&] {
+              net(Tensor::zeros({2, 1, 3}));
+            }),
+            "recurrent: it has no cells: it was moved from");
+  nn::Sequential model({nn::layers::Dense(2)});
+  const nn::Sequential other = std::move(model);
+  EXPECT_NE(error_of([&] { model(Tensor::zeros({2, 3})); }), "no error");
+  net = taken;
+  EXPECT_TRUE(net.training());
 }
 
 TEST(Module, ACloneSharesNothing) {

@@ -200,7 +200,11 @@ TEST(Recurrent, Errors) {
   EXPECT_EQ(error_of([&] {
               lstm(zeros({2, 2, 3}), nn::LSTM::State(zeros({2, 4}), zeros({2, 4})));
             }),
-            "recurrent: 1 initial states for 2 cells");
+            "recurrent: 1 states for 2 cells");
+  EXPECT_EQ(error_of([&] {
+              lstm(zeros({7, 5, 3}), lstm.zero_state(2));
+            }),
+            "recurrent: x is (7,5,3), a state is (2,4): its first axis must be the batch, 5");
   const std::vector<Index> one{1}, long_one{1, 3}, none{0, 1};
   EXPECT_EQ(error_of([&] {
               lstm(zeros({2, 2, 3}), {}, one);

@@ -238,6 +238,13 @@ TEST(Sequential, ErrorsNameTheLayer) {
   EXPECT_FALSE(flat.built());
   EXPECT_TRUE(flat.parameters().empty());
 
+  for (const nn::Layer& layer : {nn::Layer(layers::LSTM(0)), nn::Layer(layers::Dense(-1))}) {
+    EXPECT_NE(error([&] {
+                nn::Sequential({layer}).build({4, 1});
+              }).find("it must be at least 1"),
+              std::string::npos);
+  }
+
   nn::Sequential words({layers::Embedding(10, 5)});
   EXPECT_NE(error([&] {
               words(Tensor::full({1, 2}, 0.5));

@@ -292,9 +292,29 @@ TEST_F(SafetensorsTest, AFolderThatIsNotThereIsNamed) {
 
 TEST_F(SafetensorsTest, AFolderInTheWayLeavesNothingBehind) {
   fs::create_directory(path());
-  EXPECT_NE(error([&] { write_safetensors(path(), example()); }).find("cannot rename"),
-            std::string::npos);
+  EXPECT_EQ(error([&] { write_safetensors(path(), example()); }),
+            "write_safetensors: " + path().string() + ": not a file");
   EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(SafetensorsTest, APipeStaysAPipe) {
+  ASSERT_EQ(::mkfifo(path().c_str(), 0600), 0);
+  fs::create_symlink(path(), path("link"));
+  for (const fs::path& name : {path(), path("link")}) {
+    EXPECT_NE(error([&] { write_safetensors(name, example()); }).find("not a file"),
+              std::string::npos);
+  }
+  EXPECT_TRUE(fs::is_fifo(path()));
+  EXPECT_EQ(files(), 2U);
+}
+
+TEST_F(SafetensorsTest, AFileThatMayNotBeWrittenStays) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may write every file";
+  write_safetensors(path(), {});
+  fs::permissions(path(), fs::perms::owner_read);
+  EXPECT_NE(error([&] { write_safetensors(path(), example()); }).find("Permission denied"),
+            std::string::npos);
+  EXPECT_TRUE(read_safetensors(path()).tensors.empty());
 }
 
 TEST_F(SafetensorsTest, ReplacesTheFileBehindALinkAndKeepsItsRights) {

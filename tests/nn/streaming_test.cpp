@@ -85,11 +85,16 @@ TEST(Streaming, Errors) {
               net.step(Tensor::zeros({1, 2, 3}), states);
             }),
             "recurrent: step: x is (1,2,3): it must be (batch, features)");
+  EXPECT_EQ(error_of([&] {
+              net.step(Tensor::zeros({5, 3}), states);
+            }),
+            "recurrent: x is (5,3), a state is (2,4): its first axis must be the batch, 5");
+  EXPECT_EQ(error_of([&] { net.final_output({}); }), "recurrent: 0 states for 1 cells");
   nn::LSTM::States none;
   EXPECT_EQ(error_of([&] {
               net.step(Tensor::zeros({2, 3}), none);
             }),
-            "recurrent: 0 initial states for 1 cells");
+            "recurrent: 0 states for 1 cells");
   nn::LSTM both(3, 4, {.bidirectional = true});
   auto two = both.zero_state(2);
   EXPECT_EQ(error_of([&] {
