@@ -22,8 +22,8 @@ struct Huber {
     return where(abs(d) < delta, 0.5 * d * d, delta * (abs(d) - 0.5 * delta));
   }
   static auto pullback(auto g, auto, auto d, auto delta) {
-    return std::tuple(where(d > delta, g * delta, where(d < -delta, -g * delta, g * d)),
-                      NoGradient());
+    const auto outside = where(d > 0.0, g * delta, where(d < 0.0, -g * delta, g * d));
+    return std::tuple(where(abs(d) < delta, g * d, outside), NoGradient());
   }
 };
 

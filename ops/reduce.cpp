@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/graph_ops.hpp>
@@ -117,7 +118,7 @@ struct Max : Reduce {
 
 struct LogSumExp : Reduce {
   static constexpr const char* name = "logsumexp";
-  Tensor shift = {};  ///< the maximum where it is finite, else 0
+  Tensor shift = {};  ///< the maximum where it is finite
 
   Tensor value(const Tensor& x) {
     const Tensor y = result(x.dtype());
@@ -127,6 +128,10 @@ struct LogSumExp : Reduce {
       each_row<T>(x, y, [&](const T* row, Index n) {
         const T largest = row_max(row, n);
         *next = std::isfinite(std::real(largest)) ? largest : T(0);
+        // Beside an infinity all others count nothing, those too whose power would overflow.
+        if (std::real(largest) > std::numeric_limits<double>::max()) {
+          *next = T(std::numeric_limits<decltype(std::real(T()))>::max());
+        }
         const auto log_sum = std::log(row_exp_sum(row, n, *next));
         return static_cast<Accumulator<T>>(*next++) + log_sum;
       });

@@ -150,6 +150,17 @@ TEST(Loss, DerivativesToTheThirdOrder) {
   }
 }
 
+// As PyTorch: at the border the slope is that of the straight line.
+TEST(Loss, HuberAtItsBorder) {
+  const Var x = parameter(Tensor({4}, {1, -1, 0.5, 0}, DType::float64));
+  Tape tape;
+  const Var y = huber(x, Var(Tensor::zeros({4}, DType::float64)), 1, Reduction::sum);
+  const Var first = grad(y, {x}, {.create_graph = true})[0];
+  const Var second = grad(sum(first), {x})[0];
+  EXPECT_EQ(first.tensor().to_vector(), (std::vector<double>{1, -1, 0.5, 0}));
+  EXPECT_EQ(second.tensor().to_vector(), (std::vector<double>{0, 0, 1, 1}));
+}
+
 TEST(CrossEntropy, DerivativesToTheThirdOrder) {
   const std::vector<Tensor> x{numbers({2, 3, 5}, 1)};
   const Indices targets({2, 3}, {0, 4, -100, 2, 2, 1});

@@ -146,6 +146,29 @@ TEST(Pointwise, ErfIsThatOfTheStandardLibrary) {
     EXPECT_NEAR(in_float.first, std::erf(x), 3e-7) << x;
   }
   EXPECT_THROW(Var(erf(Var(Tensor({1}, {1}, DType::complex128)))), Error);
+  using Result = std::pair<double, double>;
+  for (const double x : {20.0, 1e38, 1e63, 1e308, inf}) {
+    const DType dtype = x < 1e39 ? DType::float32 : DType::float64;
+    const auto erf_at = [&](double at) {
+      return value_and_slope([](const Var& a) { return erf(a); }, at, dtype);
+    };
+    EXPECT_EQ(erf_at(x), Result(1, 0)) << x;
+    EXPECT_EQ(erf_at(-x), Result(-1, 0)) << x;
+  }
+  const auto gelu_of = [](const Var& a) { return gelu(a); };
+  EXPECT_EQ(value_and_slope(gelu_of, 1e63, DType::float64), Result(1e63, 1));
+  EXPECT_EQ(value_and_slope(gelu_of, -1e63, DType::float64), Result(-0.0, 0));
+  EXPECT_TRUE(std::isnan(value_and_slope(gelu_of, std::nan(""), DType::float64).first));
+}
+
+TEST(Pointwise, LogIsThatOfTheStandardLibrary) {
+  const auto log_of = [](const Var& a) { return log(a); };
+  for (const double x : {5e-324, 1e-310, 2.2e-308, 2.3e-308, 1e-300, 0.5, 1.0, 1e300, 0.0, inf}) {
+    EXPECT_DOUBLE_EQ(value_and_slope(log_of, x, DType::float64).first, std::log(x)) << x;
+  }
+  EXPECT_EQ(value_and_slope(log_of, -0.0, DType::float64).first, -inf);
+  EXPECT_TRUE(std::isnan(value_and_slope(log_of, -1e-310, DType::float64).first));
+  EXPECT_TRUE(std::isnan(value_and_slope(log_of, std::nan(""), DType::float64).first));
 }
 
 TEST(Pointwise, StableFormsStayFiniteFarOut) {

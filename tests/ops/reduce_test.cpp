@@ -154,6 +154,19 @@ TEST(Reduce, LogSumExpOfLargeNumbers) {
   }
 }
 
+TEST(Reduce, LogSumExpBesideAnInfinity) {
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Var x = parameter(Tensor({3}, {inf, 800, 1}, dtype));
+    Tape tape;
+    const Var y = logsumexp(x);
+    tape.backward(y);
+    EXPECT_EQ(y.item(), inf);
+    EXPECT_TRUE(std::isnan(x.grad().to_vector()[0]));  // e^(inf - inf)
+    EXPECT_EQ(x.grad().to_vector()[1], 0);
+    EXPECT_EQ(x.grad().to_vector()[2], 0);
+  }
+}
+
 // Each sum would stop at 2^24 if it were taken one by one in float32.
 TEST(Reduce, LongSumsOfFloat32AreExact) {
   const Index n = 20'000'000;
