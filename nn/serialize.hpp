@@ -20,8 +20,9 @@ struct SafetensorsFile {
 
 /// Writes the file so that, whatever happens, `path` holds either what it held before or all of the
 /// new file: into a temporary file in the same folder, which is synced to disk and then renamed.
-/// Throws if anything fails (no rights, a full disk) and removes the temporary file; throws for a
-/// complex128 tensor, for one named `__metadata__` and for text that is not UTF-8.
+/// Throws if anything fails (no rights, a full disk) and removes the temporary file; throws if
+/// there is something else than a file at `path` (a folder, a device, a pipe), for a complex128
+/// tensor, for one named `__metadata__` and for text that is not UTF-8.
 void write_safetensors(const std::string& path, const SafetensorsFile& file);
 
 /// Reads the tensors whose names start with `prefix`, and the metadata; the data of other tensors
