@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <xgrad/core/parallel_ranges.hpp>
+#include <xgrad/core/pool.hpp>
 #include <xgrad/core/row_sum.hpp>
 #include <xgrad/core/simd.hpp>
 
@@ -8,6 +9,7 @@ namespace xgrad::detail {
 namespace {
 
 constexpr Index at_once = 8;
+constexpr Index rows_of_a_sum = 256;       // more are summed in parts, which are rounded less often
 constexpr Index grain = 64;                // columns of a part
 constexpr Index elements_per_part = 8192;  // which are worth a second thread
 
@@ -15,6 +17,14 @@ constexpr Index elements_per_part = 8192;  // which are worth a second thread
 template <class T>
 void sum_columns(const T* from, Index rows, Index cols, Index stride, T* to, bool assign) {
   using V = SimdVector<T>;
+  if (rows > rows_of_a_sum) {
+    PoolVector<T> sums(static_cast<std::size_t>(cols));
+    for (Index row = 0; row < rows; row += rows_of_a_sum, from += rows_of_a_sum * stride) {
+      sum_columns(from, std::min(rows - row, rows_of_a_sum), cols, stride, sums.data(), true);
+      sum_columns(sums.data(), 1, cols, cols, to, assign && row == 0);
+    }
+    return;
+  }
   for (Index row = 0; row < rows; row += at_once, from += at_once * stride) {
     const bool all = rows - row >= at_once;
     for (Index j = 0; j < cols; j += simd_width<T>) {

@@ -18,7 +18,7 @@ Tensor matrix(Index rows, Index cols, DType dtype) {
 
 TEST(RowSum, IsTheSumOfAllRows) {
   for (const DType dtype : {DType::float32, DType::float64, DType::complex128}) {
-    for (const Index rows : {1, 2, 7, 8, 9, 16, 23}) {
+    for (const Index rows : {1, 2, 7, 8, 9, 16, 23, 256, 257, 600}) {
       for (const Index cols : {1, 3, 16, 33, 200}) {
         const Tensor x = matrix(rows, cols, dtype);
         for (const bool assign : {false, true}) {
@@ -51,6 +51,18 @@ TEST(RowSum, HasTheSameBitsForEveryNumberOfThreads) {
   }
   set_threads(1);
   for (const auto& sum : sums) EXPECT_EQ(sum, sums[0]);
+}
+
+// One after the other they would be off by 1e-3.
+TEST(RowSum, OfManyRowsIsRoundedAFewTimes) {
+  const Index rows = 100'000;
+  const Tensor x = Tensor::full({rows, 3}, 2.2);
+  const Tensor sum = Tensor::full({3}, 1);
+  const double exact = static_cast<double>(2.2F) * static_cast<double>(rows);
+  for (const bool assign : {false, true}) {
+    sum_rows(x, rows, sum.bytes(), assign);
+    for (const double s : sum.to_vector()) EXPECT_NEAR(s, exact, 1e-5 * exact);
+  }
 }
 
 TEST(RowSum, KnowsTheRowsOfAnArray) {
