@@ -78,8 +78,6 @@ decltype(auto) dispatch(DType dtype, F&& f) {
 
 namespace detail {
 
-using xgrad::dispatch;
-
 /// The same for operations that need an order (maximum, sorting): complex128 is an error.
 template <class F>
 decltype(auto) dispatch_real(DType dtype, const char* op, F&& f) {

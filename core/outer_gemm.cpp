@@ -17,12 +17,11 @@ constexpr std::size_t rows_worth_copies = 128;  // of c
 }  // namespace
 
 template <class T>
-bool outer_gemm_pays(std::size_t m, std::size_t n, std::size_t k) {
+bool outer_gemm_pays(std::size_t m, std::size_t n, [[maybe_unused]] std::size_t k) {
   if (n < tile_lanes<T>()) return false;
 #ifdef __AVX512F__
   return m * n * k > 1'000'000;  // fewer multiplications OpenBLAS does without copies
 #else
-  (void)k;
   // From 8 rows and 1024 bytes on, so many narrow tiles come by that copies of them pay.
   return m < 8 || (m < 64 && n * sizeof(T) < 1024);
 #endif

@@ -78,7 +78,7 @@ Tensor Generator::uniform(const Shape& shape, double low, double high, DType dty
   }
   const Tensor result = Tensor::uninitialized(shape, dtype);
   const Index size = result.size();
-  detail::dispatch(dtype, [&]<class T>() {
+  dispatch(dtype, [&]<class T>() {
     using Real = decltype(std::real(T()));
     const Real last = std::nextafter(static_cast<Real>(high), static_cast<Real>(low));
     T* to = result.mutable_data<T>();
@@ -96,7 +96,7 @@ Tensor Generator::normal(const Shape& shape, double mean, double deviation, DTyp
   }
   const Tensor result = Tensor::uninitialized(shape, dtype);
   const Index size = result.size();
-  detail::dispatch(dtype, [&]<class T>() {
+  dispatch(dtype, [&]<class T>() {
     using Real = decltype(std::real(T()));
     T* to = result.mutable_data<T>();
     for (Index i = 0; i < size; i += 2) {

@@ -84,7 +84,7 @@ Tensor::Tensor(const Shape& shape, const std::vector<double>& values)
 Tensor::Tensor(const Shape& shape, std::initializer_list<double> values, DType dtype)
     : Tensor(shape, dtype) {
   check_count(shape, values.size());
-  detail::dispatch(dtype, [&]<class T>() {
+  dispatch(dtype, [&]<class T>() {
     std::transform(values.begin(), values.end(), mutable_data<T>(),
                    [](double x) { return convert<T>(x); });
   });
@@ -92,7 +92,7 @@ Tensor::Tensor(const Shape& shape, std::initializer_list<double> values, DType d
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
   Tensor result(shape, dtype);
-  detail::dispatch(dtype, [&]<class T>() {
+  dispatch(dtype, [&]<class T>() {
     std::fill_n(result.mutable_data<T>(), result.size(), convert<T>(value));
   });
   return result;
@@ -117,7 +117,7 @@ double Tensor::item() const {
   if (size() != 1) {
     throw Error("item: x is " + to_string(shape_) + ": it must hold exactly one element");
   }
-  return detail::dispatch(dtype_, [&]<class T>() -> double { return convert<double>(*data<T>()); });
+  return dispatch(dtype_, [&]<class T>() -> double { return convert<double>(*data<T>()); });
 }
 
 std::vector<double> Tensor::to_vector() const {

@@ -189,7 +189,7 @@ Index broadcast_offset(const Tensor& x, const Shape& indices) {
 ValueRange range_of(const Tensor& x) {
   constexpr double none = std::numeric_limits<double>::quiet_NaN();
   ValueRange range{x.shape(), none, none};
-  detail::dispatch(x.dtype(), [&]<class T>() {
+  dispatch(x.dtype(), [&]<class T>() {
     Index position = 0;
     detail::for_each_element<T>(x, [&](const T& element) {
       const auto kind = detail::classify(detail::magnitude_bits(element));

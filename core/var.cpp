@@ -153,7 +153,7 @@ void Var::add_grad(const Tensor& gradient) const {
   Tensor sum = Tensor::uninitialized(gradient.shape(), gradient.dtype());
   detail::copy_elements(gradient, sum);
   if (p.has_gradient) {
-    detail::dispatch(sum.dtype(), [&]<class T>() {
+    dispatch(sum.dtype(), [&]<class T>() {
       const T* old = p.gradient.data<T>();
       T* total = sum.mutable_data<T>();
       for (Index i = 0; i < sum.size(); ++i) total[i] += old[i];

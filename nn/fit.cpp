@@ -49,7 +49,6 @@ namespace {
 
 using xgrad::detail::contiguous;
 using xgrad::detail::copy_elements;
-using xgrad::detail::dispatch;
 
 using Clock = std::chrono::steady_clock;
 

@@ -70,9 +70,7 @@ class Recurrent : public Module {
                     std::span<const Index> lengths = {}) const {
     const Ragged ragged("recurrent", x, lengths);
     const Index batch = x.shape()[1];
-    States before = initial;
-    if (before.empty()) before = zero_state(batch);
-    check_states(before, x, batch);
+    detail::check_state_count(initial.empty() ? cells_.size() : initial.size(), cells_.size());
     Result result;
     result.outputs = ragged.mask(x);
     const std::size_t directions = options_.bidirectional ? 2 : 1;
@@ -84,7 +82,8 @@ class Recurrent : public Module {
         const Scope layer("layer", static_cast<Index>(i / directions), cell);
         std::optional<Scope> reverse;
         if (d == 1) reverse.emplace("reverse");
-        State s = before[i + d];
+        State s = initial.empty() ? cell.zero_state(batch) : initial[i + d];
+        check_state(s, x, batch);
         outputs[d] = run(cell, result.outputs, s, ragged, d == 1);
         result.last.push_back(s);
       }
@@ -111,7 +110,8 @@ class Recurrent : public Module {
       throw Error("recurrent: step: x is " + to_string(x.shape()) +
                   ": it must be (batch, features)");
     }
-    check_states(states, x, x.shape()[0]);
+    detail::check_state_count(states.size(), cells_.size());
+    for (State& s : states) check_state(s, x, x.shape()[0]);
     Var output = x;
     for (std::size_t i = 0; i < cells_.size(); ++i) {
       if (i > 0) output = dropout_(output);
@@ -133,8 +133,8 @@ class Recurrent : public Module {
   Var final_output(const States& states) const {
     const std::size_t n = cells_.size();
     detail::check_state_count(states.size(), n);
-    const Var last = output_of(cells_[n - 1], states.at(n - 1));
-    return options_.bidirectional ? side_by_side(output_of(cells_[n - 2], states.at(n - 2)), last)
+    const Var last = output_of(cells_[n - 1], states[n - 1]);
+    return options_.bidirectional ? side_by_side(output_of(cells_[n - 2], states[n - 2]), last)
                                   : last;
   }
 
@@ -155,11 +155,8 @@ class Recurrent : public Module {
     return cells;
   }
 
-  void check_states(States& states, const Var& x, Index batch) const {
-    detail::check_state_count(states.size(), cells_.size());
-    for (State& s : states) {
-      for (const Var* member : members(s)) detail::check_state_batch(*member, x, batch);
-    }
+  static void check_state(State& s, const Var& x, Index batch) {
+    for (const Var* member : members(s)) detail::check_state_batch(*member, x, batch);
   }
 
   /// Leaves the last state in `s`, returns all outputs.

@@ -11,7 +11,7 @@ Var dropout(const Var& x, double p, Generator& generator) {
   if (p == 0) return x;
   const Tensor mask = Tensor::uninitialized(x.shape(), x.dtype());
   const Index size = mask.size();
-  detail::dispatch(x.dtype(), [&]<class T>() {
+  dispatch(x.dtype(), [&]<class T>() {
     const T values[] = {T(0), static_cast<T>(1 / (1 - p))};
     T* to = mask.mutable_data<T>();
     for (Index i = 0; i < size; ++i) to[i] = values[generator.uniform() >= p];

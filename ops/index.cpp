@@ -48,7 +48,7 @@ struct Gather {
     for (std::size_t i = axis + 1; i < x.dim(); ++i) shape.push_back(x.shape()[i]);
     const Tensor y = Tensor::uninitialized(shape, x.dtype());
     const Tensor source = detail::contiguous(x);
-    detail::dispatch(x.dtype(), [&]<class T>() {
+    dispatch(x.dtype(), [&]<class T>() {
       const T* from = source.data<T>();
       T* to = y.mutable_data<T>();
       for_each_entry(x.shape(), axis, indices, [&](Index entry, Index at, Index n) {
@@ -72,7 +72,7 @@ struct ScatterAdd {
   Tensor value(const Tensor& entries) const {
     const Tensor y = Tensor::zeros(shape, entries.dtype());
     const Tensor source = detail::contiguous(entries);
-    detail::dispatch(y.dtype(), [&]<class T>() {
+    dispatch(y.dtype(), [&]<class T>() {
       const T* from = source.data<T>();
       T* to = y.mutable_data<T>();
       for_each_entry(shape, axis, indices, [&](Index entry, Index at, Index n) {
@@ -98,7 +98,7 @@ struct TakeAlong {
   Tensor value(const Tensor& x) const {
     const Tensor y = Tensor::uninitialized(indices.shape(), x.dtype());
     const Tensor source = detail::contiguous(x);
-    detail::dispatch(x.dtype(), [&]<class T>() {
+    dispatch(x.dtype(), [&]<class T>() {
       const T* row = source.data<T>();
       T* to = y.mutable_data<T>();
       for (const std::int64_t index : indices.values()) {
@@ -125,7 +125,7 @@ struct PutAlong {
     shape.push_back(extent);
     const Tensor y = Tensor::zeros(shape, entries.dtype());
     const Tensor source = detail::contiguous(entries);
-    detail::dispatch(y.dtype(), [&]<class T>() {
+    dispatch(y.dtype(), [&]<class T>() {
       const T* from = source.data<T>();
       T* row = y.mutable_data<T>();
       for (const std::int64_t index : indices.values()) {

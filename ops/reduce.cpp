@@ -127,11 +127,10 @@ struct LogSumExp : Reduce {
       T* next = shift.mutable_data<T>();
       each_row<T>(x, y, [&](const T* row, Index n) {
         const T largest = row_max(row, n);
-        *next = std::isfinite(std::real(largest)) ? largest : T(0);
+        const auto top = std::real(largest);
         // Beside an infinity all others count nothing, those too whose power would overflow.
-        if (std::real(largest) > std::numeric_limits<double>::max()) {
-          *next = T(std::numeric_limits<decltype(std::real(T()))>::max());
-        }
+        const T beside_infinity(top > 0 ? std::numeric_limits<decltype(top)>::max() : 0);
+        *next = std::isfinite(top) ? largest : beside_infinity;
         const auto log_sum = std::log(row_exp_sum(row, n, *next));
         return static_cast<Accumulator<T>>(*next++) + log_sum;
       });

@@ -1,4 +1,5 @@
 # What xgrad's headers and its link need; read by the build and by the installed package alike.
+# First of all optimisation, for the kernels of expressions are compiled by the user.
 get_property(xgrad_multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
 if(NOT CMAKE_BUILD_TYPE AND NOT xgrad_multi_config AND NOT CMAKE_CXX_FLAGS MATCHES "-O")
   message(WARNING "xgrad: CMAKE_BUILD_TYPE is empty: without optimisation its kernels are a hundred "

@@ -29,8 +29,7 @@ auto mish(const auto& x) { return pointwise<Mish>(x); }
 struct Cumsum {
   static constexpr const char* name = "cumsum";
   Tensor value(const Tensor& x) const {
-    return detail::dispatch(x.dtype(),
-                            [&]<class T>() { return Tensor(xt::cumsum(x.value<T>(), 0)); });
+    return dispatch(x.dtype(), [&]<class T>() { return Tensor(xt::cumsum(x.value<T>(), 0)); });
   }
   void pullback(Pullback& p) const;
 };

@@ -150,6 +150,31 @@ TEST(FlightRecorder, TheProjectionIsInNoStep) {
   EXPECT_EQ(error->inputs[0].range.infinities, 1);
 }
 
+/// Whose initial state is learned: e^start.
+struct LearnedStartCell : PlantedCell {
+  LearnedStartCell(Index input, Index hidden)
+      : PlantedCell(input, hidden), start(param("start", Tensor::zeros({hidden}))) {}
+  State zero_state(Index batch) const { return {broadcast_to(exp(start), {batch, Wh.shape()[0]})}; }
+  State step(const Var& z, const State& s) const { return PlantedCell::step(z, s); }
+
+  Var start;
+};
+
+TEST(FlightRecorder, AnInitialStateIsInItsLayer) {
+  const nn::Recurrent<LearnedStartCell> rnn(3, 4, {.layers = 2});
+  rnn.cells()[1].start.assign(Tensor::full({4}, 1000));
+  FlightRecorder recorder;
+  recorder.name(rnn, "rnn");
+  const auto error = found_in([&] {
+    Tape tape;
+    rnn(Tensor::zeros({5, 2, 3}));
+  });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->op, "exp");
+  EXPECT_EQ(error->place.scopes, "layer 1");
+  EXPECT_EQ(error->place.path, "rnn.layer1");
+}
+
 TEST(FlightRecorder, AParameterThatIsBroken) {
   const Model model(3, false);
   const auto& b = model.rnn.cells()[1].b;
