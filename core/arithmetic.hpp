@@ -131,8 +131,10 @@ auto equal(A&& a, B&& b) {
   return pointwise<detail::Equal>(std::forward<A>(a), std::forward<B>(b));
 }
 
-/// a where condition is not 0, b elsewhere; da = dy there, db = dy elsewhere. Values that are not
-/// chosen do not matter, nor does their gradient, even if they are NaN or infinite.
+/// a where condition is not 0, b elsewhere; da = dy there and 0 elsewhere, db the other way round.
+/// Values that are not chosen may be NaN or infinite. What they were computed from gets 0 times a
+/// slope, which is NaN if that is infinite: `where(x > 0, log(x), 0)` at 0; there choose the
+/// argument, too: `log(where(x > 0, x, 1))`.
 template <class C, class A, class B>
 requires detail::Operands<C, A, B>
 auto where(C&& condition, A&& a, B&& b) {

@@ -139,6 +139,10 @@ Values part_of(const Values& all, std::size_t begin, Index size) {
 
 Float32Report float32check(const std::function<Results()>& f, const CheckedInputs& inputs,
                            const Float32Options& options) {
+  if (options.samples < 1) {
+    throw Error("float32check: samples is " + std::to_string(options.samples) +
+                ": it must be at least 1");
+  }
   const KeptInputs kept(inputs);
   inputs.convert(DType::float32);
   inputs.convert(DType::float64);

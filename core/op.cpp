@@ -8,6 +8,14 @@
 namespace xgrad::detail {
 namespace {
 
+void check_gradient(const TapeData& tape, std::uint32_t node, const Input& input,
+                    const Tensor& gradient) {
+  if (gradient.dtype() == input.var.dtype()) return;
+  throw Error(std::string("backward: the pullback of '") + tape.nodes[node].operation->name() +
+              "' gives a gradient of " + name(gradient.dtype()) + " to an input of " +
+              name(input.var.dtype()) + ": they must have one dtype");
+}
+
 class FastPullback final : public Pullback {
  public:
   FastPullback(FastBackward& pass, std::uint32_t node, const Var& output)
@@ -24,6 +32,7 @@ class FastPullback final : public Pullback {
     const bool temporary = gradient.data()->references.load(std::memory_order_relaxed) == 1;
     const Tensor tensor = gradient.tensor();
     gradient = Var();
+    check_gradient(pass_.tape(), node_, inputs_[i], tensor);
     const bool own = temporary && tensor.is_unique();
     if (!own || !pass_.adopt(inputs_[i], tensor)) pass_.accumulate(inputs_[i], tensor);
   }
@@ -33,6 +42,7 @@ class FastPullback final : public Pullback {
   }
   void add_part(std::size_t i, const Var& part) override {
     if (!wants(i)) return;
+    check_gradient(pass_.tape(), node_, inputs_[i], part.tensor());
     if (!owns_gradient_ || !pass_.adopt(inputs_[i], part.tensor())) {
       pass_.accumulate(inputs_[i], part.tensor());
     }
@@ -52,19 +62,25 @@ class FastPullback final : public Pullback {
 
 class FunctionalPullback final : public Pullback {
  public:
-  FunctionalPullback(FunctionalBackward& pass, const Var& output, std::span<const Input> inputs)
-      : Pullback(output, inputs), pass_(pass) {
+  FunctionalPullback(FunctionalBackward& pass, std::uint32_t node, const Var& output,
+                     std::span<const Input> inputs)
+      : Pullback(output, inputs), pass_(pass), node_(node) {
     gradient_ = pass.gradient();
   }
 
   bool wants(std::size_t i) const override { return inputs_[i].slot != no_slot; }
-  void add(std::size_t i, Var gradient) override { pass_.accumulate(inputs_[i], gradient); }
+  void add(std::size_t i, Var gradient) override {
+    if (!wants(i)) return;
+    check_gradient(pass_.tape(), node_, inputs_[i], gradient.tensor());
+    pass_.accumulate(inputs_[i], gradient);
+  }
   void do_add_product(std::size_t i, const Var& a, const Var& b) override {
     pass_.accumulate(inputs_[i], product(a, b));
   }
 
  private:
   FunctionalBackward& pass_;
+  std::uint32_t node_;
 };
 
 }  // namespace
@@ -78,7 +94,7 @@ void FunctionOperation::pull(FunctionalBackward& pass, std::uint32_t node) {
   // Copied, since ops recorded by the pullback move the tape's own list.
   const auto inputs = pass.tape().inputs(node);
   const PoolVector<Input> copies(inputs.begin(), inputs.end());
-  FunctionalPullback p(pass, output, copies);
+  FunctionalPullback p(pass, node, output, copies);
   pullback(p);
 }
 

@@ -81,10 +81,13 @@ namespace {
 
 /// ", lstm.layer2 (layer 2, reverse)": the place but for its step.
 std::string title(const TapePlace& place) {
-  std::string scopes = place.scopes;
-  if (const auto step = scopes.rfind("step "); place.step >= 0 && step != std::string::npos) {
-    scopes.resize(step < 2 ? 0 : step - 2);
+  const std::string separator = ", ";
+  const std::string step = separator + "step " + std::to_string(place.step) + separator;
+  std::string scopes = separator + place.scopes + separator;
+  if (const auto at = scopes.rfind(step); at != std::string::npos) {
+    scopes.erase(at, step.size() - separator.size());
   }
+  scopes = scopes == separator ? "" : scopes.substr(2, scopes.size() - 4);
   std::string text;
   if (!place.path.empty()) text.append(", ").append(place.path);
   if (scopes.empty()) return text;

@@ -78,6 +78,16 @@ inline Index element_count(const Shape& shape) {
   return n;
 }
 
+/// The same, or -1 if an Index cannot hold it, nor strides: a 0 does not excuse other extents.
+inline Index checked_count(const Shape& shape) {
+  Index n = 1;
+  bool too_large = false;
+  for (Index extent : shape) {
+    too_large = __builtin_mul_overflow(n, extent == 0 ? 1 : extent, &n) || too_large;
+  }
+  return too_large ? -1 : element_count(shape);
+}
+
 /// "(2,3)"; "()" for a scalar.
 std::string to_string(const Shape& shape);
 

@@ -42,14 +42,14 @@ template <class T>
 inline constexpr Index simd_width = SimdTraits<T>::width;
 
 template <class T>
-SimdVector<T> simd_broadcast(double value) {
+[[gnu::always_inline]] inline SimdVector<T> simd_broadcast(double value) {
   return SimdVector<T>(static_cast<T>(value));
 }
 
 #if defined(__AVX2__) && !defined(__AVX512F__)
 /// All ones in the first n lanes of T, zeros in the others.
 template <class T>
-__m256i first_lanes(Index n) {
+[[gnu::always_inline]] inline __m256i first_lanes(Index n) {
   static constexpr std::int32_t ones_and_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
   const std::int32_t* const begin = ones_and_zeros + 8 - n * static_cast<Index>(sizeof(T) / 4);
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(begin));
@@ -59,7 +59,8 @@ __m256i first_lanes(Index n) {
 /// The first n elements from `from`, `padding` behind them; a whole vector if n is at least its
 /// width.
 template <class T>
-SimdVector<T> simd_load(const T* from, Index n, const SimdVector<T>& padding) {
+[[gnu::always_inline]] inline SimdVector<T> simd_load(const T* from, Index n,
+                                                      const SimdVector<T>& padding) {
   if constexpr (simd_width<T> == 1) {
     return *from;
   } else {
@@ -90,13 +91,13 @@ SimdVector<T> simd_load(const T* from, Index n, const SimdVector<T>& padding) {
 
 /// The same with zeros behind them.
 template <class T>
-SimdVector<T> simd_load(const T* from, Index n) {
+[[gnu::always_inline]] inline SimdVector<T> simd_load(const T* from, Index n) {
   return simd_load(from, n, SimdVector<T>(T(0)));
 }
 
 /// Writes the first n elements; all if n is at least the width.
 template <class T>
-void simd_store(T* to, Index n, const SimdVector<T>& value) {
+[[gnu::always_inline]] inline void simd_store(T* to, Index n, const SimdVector<T>& value) {
   if constexpr (simd_width<T> == 1) {
     *to = value;
   } else {

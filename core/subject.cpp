@@ -71,6 +71,7 @@ Subject::Subject(const std::function<Results()>& f, const CheckedInputs& inputs,
 }
 
 Subject::~Subject() {
+  inputs_.convert(DType::float64);
   for (std::size_t i = 0; i < values_.size(); ++i) inputs_.checked[i].var.assign(values_[i]);
 }
 

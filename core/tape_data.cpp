@@ -18,7 +18,7 @@ struct LiveTapes {
 };
 
 LiveTapes& live_tapes() {
-  static LiveTapes tapes;
+  static LiveTapes& tapes = *new LiveTapes;  // for tapes that end with the program
   return tapes;
 }
 
@@ -86,11 +86,15 @@ TapeData::TapeData(TapeMode mode)
 }
 
 TapeData::~TapeData() {
-  if (innermost == this) suspended = suspended_before_;
-  // Not always the innermost: tapes may be held by pointers.
-  for (TapeData** tape = &innermost; *tape; tape = &(*tape)->outer_) {
-    if (*tape == this) {
-      *tape = outer_;
+  // Not always the innermost: tapes may be held by pointers. Nor need what suspends it have ended.
+  if (innermost == this) {
+    suspended = suspended || suspended_before_;
+    innermost = outer_;
+  } else {
+    for (TapeData* tape = innermost; tape; tape = tape->outer_) {
+      if (tape->outer_ != this) continue;
+      tape->outer_ = outer_;
+      tape->suspended_before_ = tape->suspended_before_ || suspended_before_;
       break;
     }
   }
@@ -147,7 +151,9 @@ std::uint32_t TapeData::parameter_slot(const Ref<Parameter>& parameter) {
     slot.version = parameter->version;
     parameter_slots.push_back(static_cast<std::uint32_t>(slots.size()));
     slots.push_back(std::move(slot));
-  } else if (slots[place->second].dtype != parameter->value.dtype()) {
+  } else if (const Slot& slot = slots[place->second];
+             slot.dtype != parameter->value.dtype() || slot.base != parameter->value.address()) {
+    // Perhaps there and back: its views have other memory now.
     throw Error("tape: parameter '" + parameter->name + "' was converted to " +
                 name(parameter->value.dtype()) + " after tape " + std::to_string(id_) +
                 " had recorded it");

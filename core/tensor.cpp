@@ -180,7 +180,11 @@ void copy_elements(const Tensor& from, const Tensor& to) {
 }
 
 Tensor contiguous(const Tensor& tensor) {
-  if (tensor.is_contiguous()) return tensor;
+  if (tensor.is_contiguous()) {  // up to axes of one element, whose strides may be any
+    const Shape strides = contiguous_strides(tensor.shape());
+    if (tensor.strides() == strides) return tensor;
+    return tensor.view(tensor.address(), tensor.shape(), strides);
+  }
   Tensor result = Tensor::uninitialized(tensor.shape(), tensor.dtype());
   copy_elements(tensor, result);
   return result;

@@ -135,7 +135,7 @@ namespace detail {
 /// Copies elements between tensors of one shape, converting the dtype where they differ.
 void copy_elements(const Tensor& from, const Tensor& to);
 
-/// The tensor itself if it is contiguous, else a row-major copy.
+/// The tensor itself if it is contiguous, else a row-major copy; with the strides of its shape.
 Tensor contiguous(const Tensor& tensor);
 
 }  // namespace detail

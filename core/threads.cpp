@@ -5,9 +5,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <pthread.h>
 
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/gemm.hpp>
@@ -194,6 +197,20 @@ std::mutex workers_mutex;          // held while a task runs
 std::unique_ptr<Workers> workers;  // null: one thread
 std::atomic<int> thread_count{1};
 
+// A forked process has none of the threads, and cannot wait for them to end. Kept, not destroyed.
+Workers* left_behind = nullptr;
+
+void before_fork() {
+  workers_mutex.lock();
+  if (workers) workers->finish();
+}
+void after_fork_in_parent() { workers_mutex.unlock(); }
+void after_fork_in_child() {
+  if (workers) left_behind = workers.release();
+  thread_count = 1;
+  workers_mutex.unlock();
+}
+
 }  // namespace
 
 detail::PartCounts detail::part_counts;
@@ -223,8 +240,12 @@ void set_threads(int n) {
   if (n < 1) throw Error("set_threads: n is " + std::to_string(n) + ": it must be at least 1");
   if (inside_part) throw Error("set_threads: called by an op that threads are computing");
   const std::lock_guard lock(workers_mutex);
+  static const int handlers =
+      ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  if (handlers != 0) throw std::system_error(handlers, std::generic_category(), "set_threads");
+  auto started = n > 1 ? std::make_unique<Workers>(n - 1) : nullptr;
   detail::use_one_blas_thread();
-  workers = n > 1 ? std::make_unique<Workers>(n - 1) : nullptr;
+  workers = std::move(started);
   thread_count = n;
 }
 

@@ -11,8 +11,8 @@ namespace xgrad {
 /// OpenBLAS alone. Results have the same bits for every n. Throws Error if n < 1 or an op in work
 /// calls it, std::system_error if the system has no such number of threads: then all stays as it
 /// was. The new threads have the caller's floating-point environment of this moment, and whoever
-/// waits for a result may compute parts of it: keep one environment. Threads may still be computing
-/// what an op returned; fork() only after reading it.
+/// waits for a result may compute parts of it: keep one environment. A forked process begins with
+/// one thread.
 void set_threads(int n);
 
 /// The number of threads that xgrad uses.

@@ -151,10 +151,9 @@ std::int64_t* Indices::allocate(const Shape& shape) {
 }
 
 Indices::Indices(const Shape& shape, const std::vector<std::int64_t>& values) {
-  if (element_count(shape) != static_cast<Index>(values.size())) {
-    throw Error("indices: shape " + to_string(shape) + " holds " +
-                std::to_string(element_count(shape)) + " elements, " +
-                std::to_string(values.size()) + " were given");
+  if (checked_count(shape) != static_cast<Index>(values.size())) {
+    throw Error("indices: shape " + to_string(shape) + " does not hold the " +
+                std::to_string(values.size()) + " elements that were given");
   }
   std::copy(values.begin(), values.end(), allocate(shape));
 }

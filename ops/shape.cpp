@@ -126,12 +126,11 @@ Var reshape(const Var& x, const Shape& shape) {
     if (extent == -1 && !unknown) {
       unknown = &extent;
     } else {
-      valid = valid && extent >= 0;
-      known *= extent;
+      valid = valid && extent >= 0 && !__builtin_mul_overflow(known, extent, &known);
     }
   }
   if (unknown && valid && known != 0) *unknown = x.size() / known;
-  if (!valid || (unknown && known == 0) || element_count(wanted) != x.size()) {
+  if (!valid || (unknown && known == 0) || checked_count(wanted) != x.size()) {
     throw Error(describe("reshape", x) + ", the new shape is " + to_string(shape) +
                 ": both must hold the same number of elements");
   }

@@ -567,6 +567,27 @@ TEST(FlightRecorder, PrintsItsStatistics) {
 
 // -- what it is made of ---------------------------------------------------------------------------
 
+TEST(FlightRecorder, PrintsALineForEachLayerWhereLayersAreWithinSteps) {
+  const Var w = weights({3, 0});
+  FlightRecorder recorder;
+  Tape tape;
+  Var h[2] = {w, w};
+  for (Index t = 0; t < 2; ++t) {
+    const Scope step("step", t);
+    for (Index l = 0; l < 2; ++l) {
+      const Scope layer("decoder step", l);
+      h[l] = (l == 0 ? h[0] : h[1] + h[0]) * 2.0;
+      layer.state(h[l]);
+    }
+  }
+  tape.backward(sum(h[1]));
+  std::ostringstream text;
+  text << recorder;
+  EXPECT_EQ(text.str(),
+            "gradient norms of state 0, decoder step 0 by step: 11.3 2.83\n"
+            "gradient norms of state 0, decoder step 1 by step: 2.83 1.41\n");
+}
+
 TEST(ValueRange, OfViewsAndSpecialValues) {
   const Tensor x({2, 3}, {1, nan, 3, -inf, 5, 6}, DType::float32);
   EXPECT_EQ(to_string(range_of(x)), "(2,3) in [1, 6] but for 1 inf and 1 NaN, the first at (0,1)");

@@ -34,6 +34,12 @@ struct Reverse {  // the gradient reversal of Ganin and Lempitsky 2015
   void pullback(Pullback& p) const { p.add(0, -p.gradient()); }
 };
 
+struct Widen {  // and its gradient is not narrowed again
+  static constexpr const char* name = "widen";
+  Tensor value(const Tensor& x) const { return x.to(DType::float64); }
+  void pullback(Pullback& p) const { p.add(0, 2.0 * p.gradient()); }
+};
+
 struct Failing {
   static constexpr const char* name = "failing";
   Tensor value(const Tensor& x) const { return x; }
@@ -316,6 +322,26 @@ TEST(Scopes, TapesMayEndInAnyOrder) {
   EXPECT_EQ(list(w.grad()), (std::vector<double>{18}));
 }
 
+TEST(Scopes, TapesThatEndInAnyOrderLiftNoGuard) {
+  const Tape outer;
+  {
+    const NoTape guard;
+    auto tape = std::make_unique<Tape>();
+    tape = std::make_unique<Tape>();  // the first ends inside the second
+    EXPECT_TRUE(is_recording());
+    tape.reset();
+    EXPECT_FALSE(is_recording());
+  }
+  EXPECT_TRUE(is_recording());
+  auto tape = std::make_unique<Tape>();
+  {
+    const NoTape guard;
+    tape.reset();
+    EXPECT_FALSE(is_recording());
+  }
+  EXPECT_TRUE(is_recording());
+}
+
 TEST(Scopes, ATapeInsideNoTapeRecords) {
   const Var w = weights({3});
   const NoTape guard;
@@ -506,6 +532,30 @@ TEST(Misuse, ProductsOfAPullbackMustFit) {
         "add_product: the input is (2,3), a is (2,2), b is (2,2): a.b must be a matrix of the "
         "input's shape");
   }
+}
+
+TEST(Misuse, AGradientOfAnotherDtype) {
+  const Var w = parameter(Tensor::full({2}, 1), "w");
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    Tape tape(mode);
+    const Var y = sum(apply(Widen(), w));
+    EXPECT_EQ(error_of([&] { tape.backward(y); }),
+              "backward: the pullback of 'widen' gives a gradient of float64 to an input of "
+              "float32: they must have one dtype");
+    EXPECT_FALSE(w.has_grad());
+  }
+}
+
+TEST(Misuse, AParameterConvertedThereAndBack) {
+  const Var w = parameter(Tensor::zeros({4, 3}), "w");
+  Tape tape;
+  const Var y = w[1] * 2.0;
+  const Var view = w[0];
+  w.convert(DType::float64);
+  w.convert(DType::float32);
+  EXPECT_EQ(error_of([&] { Var z = w[0] * 2.0; }).find("tape: parameter 'w' was converted to "),
+            0u);
+  EXPECT_NE(error_of([&] { Var z = view * 2.0; }), "no error");
 }
 
 TEST(Misuse, NaiveModeNeedsRetainToo) {

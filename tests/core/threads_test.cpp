@@ -125,6 +125,24 @@ struct Refuse {
 };
 
 // What a part throws arrives where its result is asked for, at the latest.
+TEST_F(ThreadsTest, AForkedProcessHasOneThreadAndMayStartMore) {
+  set_threads(3);
+  const Var x = Generator(1).normal({256, 256}, 0, 1);
+  const auto product = [&] { return matmul(x, x).tensor().to_vector(); };
+  const std::vector<double> expected = product();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // the helpers sleep
+  const Var running = tanh(x) * x;                              // some parts of which may be left
+  const auto child = [&] {
+    bool good = threads() == 1 && product() == expected;
+    set_threads(3);
+    good = good && threads() == 3 && product() == expected;
+    std::exit(good ? 0 : 1);  // which destroys the threads
+  };
+  EXPECT_EXIT(child(), ::testing::ExitedWithCode(0), "");
+  EXPECT_EQ(threads(), 3);
+  EXPECT_EQ(product(), expected);
+}
+
 TEST_F(ThreadsTest, OpsMayThrowOnEveryThread) {
   const Var x = Tensor::full({64, 64}, 2);
   for (int n : {1, 2, 3}) {

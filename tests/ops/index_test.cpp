@@ -125,7 +125,11 @@ TEST(IndexOps, Errors) {
   EXPECT_EQ(error_of([&] {
               Indices({2, 2}, {1, 2, 3});
             }),
-            "indices: shape (2,2) holds 4 elements, 3 were given");
+            "indices: shape (2,2) does not hold the 3 elements that were given");
+  EXPECT_EQ(error_of([&] {
+              Indices({Index{1} << 32, Index{1} << 32}, {});
+            }),
+            "indices: shape (4294967296,4294967296) does not hold the 0 elements that were given");
 }
 
 }  // namespace

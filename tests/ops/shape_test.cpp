@@ -242,6 +242,14 @@ TEST(ShapeOps, Errors) {
             }),
             "broadcast_to: x is (2,3), the new shape is (4,3): aligned at the right, each extent "
             "of x must be equal to its own or 1");
+  const Index large = Index{1} << 32;
+  for (const Shape& shape :
+       {Shape{large, large}, Shape{0, large, large}, Shape{-1, large, large}}) {
+    EXPECT_NE(error_of([&] {
+                reshape(Tensor::zeros({0}), shape);
+              }).find("both must hold the same number of elements"),
+              std::string::npos);
+  }
   EXPECT_EQ(error_of([&] { flip(x, 2); }), "flip: x is (2,3): there is no axis 2");
   EXPECT_EQ(error_of([&] { squeeze(x, 0); }), "squeeze: x is (2,3): axis 0 must have extent 1");
   EXPECT_EQ(error_of([&] { unsqueeze(x, 3); }), "unsqueeze: x is (2,3): the result has no axis 3");

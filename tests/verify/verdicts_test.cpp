@@ -44,6 +44,40 @@ TEST(Verdicts, AKinkAtThePoint) {
   EXPECT_EQ(verdict_of(row, {{"x", vector({0.5, 0.125, 0.5})}}), Verdict::kink);
 }
 
+TEST(Verdicts, NothingIsConfirmedByNoProjectionsOrSamples) {
+  const auto error_of = [](const auto& f) -> std::string {
+    try {
+      f();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const auto f = [](const Vars& in) { return Var(in[0] * in[0]); };
+  const std::vector<NamedVar> x{{"x", vector({1, 2})}};
+  EXPECT_EQ(error_of([&] { gradcheck(f, x, {.fast = true, .projections = 0}); }),
+            "gradcheck: projections is 0: it must be at least 1");
+  EXPECT_EQ(error_of([&] { gradgradcheck(f, x, {.fast = true, .projections = -1}); }),
+            "gradcheck: projections is -1: it must be at least 1");
+  EXPECT_EQ(error_of([&] { float32check(f, x, {.samples = 0}); }),
+            "float32check: samples is 0: it must be at least 1");
+}
+
+TEST(Verdicts, AFunctionThatFailsInFloat32LeavesTheInputsAsTheyWere) {
+  const Var c = vector({2, 3});
+  const auto f = [&](const Vars& in) { return Var(in[0] * c); };
+  EXPECT_THROW(float32check(f, {{"x", vector({1, 2})}}), Error);
+
+  struct Scaled : nn::Module {
+    explicit Scaled(Var by) : w(param("w", vector({1, 2}))), c(std::move(by)) {}
+    Var operator()(const Var& x) const { return w * x * c; }
+    Var w, c;
+  } module(c);
+  EXPECT_THROW(nn::float32check(module, vector({1, 2})), Error);
+  EXPECT_EQ(module.w.dtype(), DType::float64);
+  EXPECT_EQ(module.w.tensor().to_vector(), (std::vector<double>{1, 2}));
+}
+
 TEST(Verdicts, AKinkIsNamedEntryByEntry) {
   const auto report =
       gradcheck([](const Vars& in) { return relu(in[0]); }, {{"x", vector({-0.5, 0, 0.5, 0})}});
