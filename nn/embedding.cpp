@@ -3,7 +3,7 @@
 namespace xgrad::nn {
 
 Embedding::Embedding(Index vocabulary, Index width, const EmbeddingOptions& options)
-    : W(param("W", options.init({vocabulary, width}))) {}
+    : W(param("W", initial(options.init, {vocabulary, width}))) {}
 
 Var Embedding::operator()(const Indices& indices) const { return embedding(W, indices); }
 

@@ -6,6 +6,7 @@
 
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/random.hpp>
+#include <xgrad/core/recorder.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/nn/fit.hpp>
 #include <xgrad/nn/layers.hpp>
@@ -278,8 +279,7 @@ class Training {
   double step(std::span<const Index> indices) {
     ++step_;
     Tape tape;
-    const Var loss = loss_of("fit", options_.loss, prediction_of("fit", call_, data_.x, indices),
-                             batch_of(data_.y, indices));
+    const Var loss = loss_at(indices);
     const double value = loss.item();
     if (!std::isfinite(value)) fail("the loss is " + std::to_string(value) + " at");
     if (!loss.requires_grad()) {
@@ -291,6 +291,16 @@ class Training {
     good_step_ = step_;
     optimizer_->step();
     return value;
+  }
+
+  Var loss_at(std::span<const Index> indices) const {
+    try {
+      return loss_of("fit", options_.loss, prediction_of("fit", call_, data_.x, indices),
+                     batch_of(data_.y, indices));
+    } catch (const NonFiniteError&) {  // a FlightRecorder watches
+      good_.restore();
+      throw;
+    }
   }
 
   bool report(bool epoch_ended, bool stops, std::optional<double> val_loss) const {
@@ -387,7 +397,13 @@ Tensor predict(Module& module, const Call& call, const Tensor& x, const PredictO
       shape[0] = x.shape()[0];
       results = Tensor::uninitialized(shape, part.dtype());
     }
-    copy_elements(part, rows(results, begin, begin + part.shape()[0]));
+    const Tensor place = rows(results, begin, begin + part.shape()[0]);
+    if (part.shape() != place.shape() || part.dtype() != place.dtype()) {
+      throw Error("predict: the result is " + to_string(part.shape()) + ' ' + name(part.dtype()) +
+                  " for the samples from " + std::to_string(begin) + " on: with those before it " +
+                  "must be " + to_string(place.shape()) + ' ' + name(place.dtype()));
+    }
+    copy_elements(part, place);
   }
   return results;
 }

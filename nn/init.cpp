@@ -86,11 +86,20 @@ Initializer orthogonal() {
   };
 }
 
+Tensor initial(const Initializer& init, const Shape& shape) {
+  Tensor value = init(shape);
+  if (value.shape() != shape) {
+    throw Error("init: the initializer gave " + to_string(value.shape()) + " for a parameter of " +
+                to_string(shape));
+  }
+  return value;
+}
+
 Tensor per_gate(const Initializer& init, Index blocks, Index in, Index out) {
   const Tensor result = Tensor::uninitialized({in, blocks * out}, DType::float32);
   for (Index block = 0; block < blocks; ++block) {
     const auto offset = block * out * static_cast<Index>(sizeof(float));
-    detail::copy_elements(init({in, out}),
+    detail::copy_elements(initial(init, {in, out}),
                           result.view(result.bytes() + offset, {in, out}, result.strides()));
   }
   return result;

@@ -10,6 +10,9 @@ namespace xgrad::nn {
 
 using Initializer = std::function<Tensor(const Shape&)>;
 
+/// init(shape). Throws if the result has another shape.
+Tensor initial(const Initializer& init, const Shape& shape);
+
 /// Every element is `value`.
 Initializer constant(double value);
 

@@ -4,8 +4,8 @@
 namespace xgrad::nn {
 
 Linear::Linear(Index in, Index out, const LinearOptions& options)
-    : W(param("W", options.weight_init({in, out}))),
-      b(options.bias ? param("b", options.bias_init({out})) : Var()) {}
+    : W(param("W", initial(options.weight_init, {in, out}))),
+      b(options.bias ? param("b", initial(options.bias_init, {out})) : Var()) {}
 
 Var Linear::operator()(const Var& x) const { return b.defined() ? affine(x, W, b) : matmul(x, W); }
 

@@ -73,6 +73,8 @@ class Module {
   void adopt(const std::string& name, const Module& module);
 
  private:
+  friend class ModeScope;
+
   std::vector<NamedParameter> parameters_;
   // Shared with copies and with parents, so that they all change mode together; the first is our
   // own.

@@ -5,8 +5,8 @@
 namespace xgrad::nn {
 
 RNNCell::RNNCell(Index input, Index hidden, const RNNCellOptions& options)
-    : Wx(param("Wx", options.input_init({input, hidden}))),
-      Wh(param("Wh", options.recurrent_init({hidden, hidden}))),
+    : Wx(param("Wx", initial(options.input_init, {input, hidden}))),
+      Wh(param("Wh", initial(options.recurrent_init, {hidden, hidden}))),
       b(param("b", Tensor::zeros({hidden}))),
       nonlinearity(options.nonlinearity) {}
 

@@ -32,6 +32,11 @@ Ragged::Ragged(const char* caller, const Var& x, std::span<const Index> lengths)
 }
 
 Var Ragged::reaches(Index t, const Var& like) const {
+  if (like.dim() == 0) {
+    throw Error(
+        "recurrent: a member of the state is a single number: with lengths each sequence "
+        "must have its own, in a first axis");
+  }
   Shape shape{static_cast<Index>(lengths_.size())};
   while (shape.size() < like.dim()) shape.push_back(1);
   std::vector<float> flags;

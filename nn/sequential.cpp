@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <typeinfo>
 
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/scope.hpp>
@@ -30,6 +31,13 @@ std::string batch_text(const Shape& sample) {
   return text + ")";
 }
 
+/// Throws the error that is being handled again, and says in which layer it arose; as it is if it
+/// is of a derived class, which says more than its text, such as NonFiniteError.
+[[noreturn]] void fail(const Error& error, const std::string& layer, const std::string& input) {
+  if (typeid(error) != typeid(Error)) throw;
+  throw Error("sequential: " + layer + " on an input of " + input + ": " + error.what());
+}
+
 }  // namespace
 
 Sequential::Sequential(std::vector<Layer> layers) : layers_(std::move(layers)) {
@@ -58,8 +66,7 @@ Sequential& Sequential::build(const Shape& sample, DType dtype) {
       outputs.push_back(without_batch(x.shape()));
       modules.push_back(std::move(module));
     } catch (const Error& error) {
-      throw Error("sequential: " + layer_name(i) + " on an input of " + batch_text(input) + ": " +
-                  error.what());
+      fail(error, layer_name(i), batch_text(input));
     }
   }
   for (std::size_t i = 0; i < modules.size(); ++i) adopt(layer_name(i), modules[i]);
@@ -82,8 +89,7 @@ Var Sequential::operator()(const Var& x) const {
     try {
       y = modules_[i](y);
     } catch (const Error& error) {
-      throw Error("sequential: " + layer_name(i) + " on an input of " + to_string(y.shape()) +
-                  ": " + error.what());
+      fail(error, layer_name(i), to_string(y.shape()));
     }
   }
   return y;

@@ -78,14 +78,17 @@ constexpr const char* write_op = "write_safetensors";
 /// A new file beside `target`, which it replaces on commit; removed if that does not happen.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const Path& target) : target_(target), path_(unique_name(target)) {
+  explicit TemporaryFile(const Path& target) : target_(target) {
     struct stat old;
     const bool replaces = ::stat(target.c_str(), &old) == 0;
     if (replaces && !S_ISREG(old.st_mode)) fail(write_op, target_, "not a file");
     if (replaces && ::access(target.c_str(), W_OK) != 0)
       fail_errno(write_op, target_, "cannot write");
-    fd_ = std::make_unique<Descriptor>(
-        open_retrying(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666));
+    do {  // a process of the same number may have left files behind
+      path_ = unique_name(target);
+      fd_ = std::make_unique<Descriptor>(
+          open_retrying(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666));
+    } while (!fd_->valid() && errno == EEXIST);
     if (!fd_->valid()) fail_errno(write_op, target_, "cannot create a file in this folder");
     // A replaced file keeps its access rights; where the system refuses that, they are the usual.
     if (replaces) (void)!::fchmod(fd_->get(), old.st_mode & 07777);
@@ -361,18 +364,27 @@ Tensor read_tensor(const Path& path, int fd, std::uint64_t data_start, const Ent
   return tensor;
 }
 
+/// Where a chain of symbolic links ends, whether or not anything is there yet: that file is
+/// replaced, not the link.
+Path followed(const Path& path) {
+  constexpr int most_links = 40;
+  Path target = path;
+  std::error_code error;
+  for (int i = 0; std::filesystem::is_symlink(target, error); ++i) {
+    if (i == most_links) fail(write_op, path, "cannot follow the link: it leads to itself");
+    target = target.parent_path() / std::filesystem::read_symlink(target, error);
+    if (error) fail(write_op, path, "cannot follow the link: " + error.message());
+  }
+  return target;
+}
+
 }  // namespace
 
 void write_safetensors(const std::string& path_name, const SafetensorsFile& file) {
   const Path path = path_name;
   const std::string header = make_header(path, file);
   const std::uint64_t length = header.size();
-  // Through a symbolic link the file it points to is replaced, not the link.
-  std::error_code error;
-  const bool link = std::filesystem::is_symlink(path, error);
-  const Path target = link ? std::filesystem::weakly_canonical(path, error) : path;
-  if (error && link) fail(write_op, path, "cannot follow the link: " + error.message());
-  TemporaryFile out(target);
+  TemporaryFile out(followed(path));
   out.write(std::as_bytes(std::span(&length, 1)));
   out.write(std::as_bytes(std::span(header)));
   for (const auto* entry : data_order(file)) {

@@ -12,8 +12,8 @@ namespace xgrad::optim {
 ///
 /// As with torch.nn.utils.clip_grad_norm_, a gradient with a NaN makes all gradients NaN, and one
 /// with an infinity becomes NaN while the others become 0: the returned norm is then not finite,
-/// and the caller should skip the step. Throws if max_norm is negative or NaN, and for a Var that
-/// is not a parameter.
+/// and the caller should skip the step: `Optimizer::clear_grad` instead of `step`. Throws if
+/// max_norm is negative or NaN, and for a Var that is not a parameter.
 double clip_norm(const std::vector<Var>& parameters, double max_norm);
 
 /// Clips every element of those gradients to [-limit, limit]; a NaN stays. As

@@ -61,6 +61,10 @@ void Optimizer::step() {
   }
 }
 
+void Optimizer::clear_grad() const {
+  for (const Var& parameter : parameters_) parameter.clear_grad();
+}
+
 std::map<std::string, Tensor> Optimizer::state() const {
   std::map<std::string, Tensor> state{{"steps", scalar(steps_)}};
   for (std::size_t i = 0; i < states_.size(); ++i) {

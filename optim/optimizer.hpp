@@ -47,6 +47,9 @@ class Optimizer {
   /// (micro-batches). Throws, before any change, for a complex parameter.
   void step();
 
+  /// Drops all gradients, to skip a step: the next backward pass assigns.
+  void clear_grad() const;
+
   /// How often `step` was called.
   std::uint64_t steps() const { return steps_; }
 

@@ -17,6 +17,7 @@
 #include <xgrad/nn/linear.hpp>
 #include <xgrad/nn/progress_bar.hpp>
 #include <xgrad/nn/sequential.hpp>
+#include <xgrad/ops/matmul.hpp>
 #include <xgrad/ops/reduce.hpp>
 #include <xgrad/ops/shape.hpp>
 
@@ -385,6 +386,51 @@ TEST(Fit, PredictAndEvaluateAreFreeOfDropoutAndOfBatches) {
     EXPECT_NEAR(nn::evaluate(model, x, y, {.batch_size = batch_size}), mse(Var(all), Var(y)).item(),
                 1e-6);
   }
+}
+
+TEST(Fit, AChildsOwnModeStaysButNoneTrainsInEvaluation) {
+  struct Net : nn::Module {
+    Net() : first(child("first", Slope(1))), second(child("second", Slope(1))) {}
+    Var operator()(const Var& x) const { return second(first(x)); }
+    Slope first, second;
+  };
+  const Tensor x = Tensor::full({4}, 1);
+  Net net;
+  net.first.eval();
+  nn::fit(net, x, x, {.epochs = 2, .batch_size = 4, .validation = {x, x}});
+  EXPECT_EQ(*net.first.modes, (std::vector<bool>{false, false, false, false}));
+  EXPECT_EQ(*net.second.modes, (std::vector<bool>{true, false, true, false}));
+  nn::predict(net, x);
+  EXPECT_FALSE(net.first.training());
+  EXPECT_TRUE(net.second.training());
+  net.eval();
+  net.first.train();
+  nn::predict(net, x);
+  EXPECT_FALSE(net.first.modes->back());
+  EXPECT_TRUE(net.first.training());
+  EXPECT_FALSE(net.training());
+}
+
+TEST(Fit, SamplesMayLieInMemoryInAnyWay) {
+  Slope model(1);
+  const auto given = [&](const Var& x) { return nn::predict(model, x.tensor()).to_vector(); };
+  // Axes of one element, whose strides mean nothing.
+  const Tensor steps = counting({1, 5, 3});
+  EXPECT_EQ(given(transpose(Var(steps), {1, 0, 2})), steps.to_vector());
+  const Tensor column = counting({4, 1});
+  EXPECT_EQ(given(transpose(Var(column))), column.to_vector());
+  EXPECT_EQ(given(slice(Var(counting({8, 4})), 0, 0, 4, 4)), (std::vector<double>{0, 1, 2, 3}));
+  EXPECT_EQ(given(slice(Var(counting({8, 2})), 0, 1, 8, 3)),
+            (std::vector<double>{2, 3, 8, 9, 14, 15}));
+}
+
+TEST(Fit, TheResultsOfAllBatchesFitTogether) {
+  nn::Sequential model({[](const Var& x) { return matmul(x, transpose(x)); }});
+  EXPECT_EQ(error([&] {
+              nn::predict(model, counting({40, 4}));
+            }),
+            "predict: the result is (8,8) float32 for the samples from 32 on: with those before "
+            "it must be (8,32) float32");
 }
 
 TEST(Fit, PredictRecordsNothing) {

@@ -357,6 +357,22 @@ TEST(FlightRecorder, WatchesFitAndNamesSequentialsLayers) {
   EXPECT_EQ(rows[0].place.path, "lstm_0.layer0");
 }
 
+TEST(FlightRecorder, AnErrorWithinALayerKeepsItsTypeAndTheModelItsLastGoodParameters) {
+  nn::Sequential model({nn::layers::Dense(1), [](const Var& x) { return Var(x * x); }});
+  const Tensor x = Tensor::full({4, 2}, 1), y = Tensor::full({4, 1}, 0);
+  const auto values = [&] { return model.parameters()[0].tensor().to_vector(); };
+  seed(1);
+  model.build({2});
+  const std::vector<double> before = values();
+  FlightRecorder recorder;
+  recorder.name(model);
+  const auto error = found_in(
+      [&] { nn::fit(model, x, y, {.epochs = 9, .optimizer = optim::SGDOptions{.lr = 1e30}}); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->place.scopes, "function_1");
+  EXPECT_EQ(values(), before);
+}
+
 TEST(WriteDot, OfARecurrentNet) {
   const Model model(2, true);
   FlightRecorder recorder;

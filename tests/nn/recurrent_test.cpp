@@ -223,6 +223,25 @@ TEST(Recurrent, Errors) {
   EXPECT_THROW(lstm(zeros({2, 2, 5})), Error);
 }
 
+TEST(Recurrent, AStateWithoutABatchAxisHasNoLengths) {
+  struct Clock : nn::Module {
+    struct State {
+      Var h, time;
+    };
+    Var project(const Var& x) const { return x; }
+    State zero_state(Index batch) const { return {Tensor::zeros({batch, 2}), Tensor::zeros({})}; }
+    State step(const Var& x, const State& s) const { return {s.h + x * s.time, s.time + 1}; }
+  };
+  const nn::Recurrent<Clock> clock({Clock()});
+  const Var x = Tensor::full({3, 2, 2}, 1);
+  EXPECT_EQ(clock(x).last[0].h.tensor().to_vector(), std::vector<double>(4, 3));
+  EXPECT_EQ(error_of([&] {
+              clock(x, {}, std::vector<Index>{3, 1});
+            }),
+            "recurrent: a member of the state is a single number: with lengths each sequence must "
+            "have its own, in a first axis");
+}
+
 // -- initial values -------------------------------------------------------------------------------
 
 TEST(Init, GatesAreOrthogonalBlocks) {
@@ -252,6 +271,13 @@ TEST(Init, GlorotStaysInItsLimit) {
   EXPECT_GT(largest, 0.98 * limit);
   EXPECT_EQ(error_of([] { nn::glorot()({3}); }),
             "glorot: the parameter is (3): it must be a matrix (in, out)");
+}
+
+TEST(Init, AnInitializersShapeIsChecked) {
+  const nn::Initializer all_gates = [](const Shape&) { return Tensor::zeros({3, 20}); };
+  const std::string rule = "init: the initializer gave (3,20) for a parameter of ";
+  EXPECT_EQ(error_of([&] { nn::LSTMCell(3, 5, {.input_init = all_gates}); }), rule + "(3,5)");
+  EXPECT_EQ(error_of([&] { nn::Linear(3, 5, {.bias_init = all_gates}); }), rule + "(5)");
 }
 
 TEST(Init, TheSameSeedGivesTheSameModel) {

@@ -327,4 +327,28 @@ TEST_F(SafetensorsTest, ReplacesTheFileBehindALinkAndKeepsItsRights) {
   EXPECT_EQ(fs::status(path()).permissions(), fs::perms::owner_read | fs::perms::owner_write);
 }
 
+TEST_F(SafetensorsTest, FollowsLinksToAFileThatIsNotThereYet) {
+  fs::create_directory(path("runs"));
+  fs::create_symlink("runs/next", path("latest"));  // from the folder it lies in
+  fs::create_symlink(path("latest"), path("link"));
+  write_safetensors(path("link"), example());
+  EXPECT_TRUE(fs::is_symlink(path("link")));
+  EXPECT_TRUE(fs::is_symlink(path("latest")));
+  EXPECT_EQ(read_safetensors(path("runs/next")).tensors.size(), 4U);
+
+  fs::create_symlink("round", path("round"));
+  EXPECT_NE(error([&] { write_safetensors(path("round"), example()); }).find("leads to itself"),
+            std::string::npos);
+}
+
+TEST_F(SafetensorsTest, WhatAKilledProcessLeftBehindIsNotInTheWay) {
+  // Its number may be ours again. Ours counts its files.
+  for (int count = 0; count < 1000; ++count) {
+    std::ofstream(path().string() + ".tmp-" + std::to_string(::getpid()) + "-" +
+                  std::to_string(count));
+  }
+  write_safetensors(path(), example());
+  EXPECT_EQ(read_safetensors(path()).tensors.size(), 4U);
+}
+
 }  // namespace

@@ -78,6 +78,16 @@ TEST(ClipNorm, ShowsNaNAndInfinityInTheNorm) {
   EXPECT_EQ(gradient_of(c)[1], 0.0);
 }
 
+TEST(ClipNorm, AStepThatIsSkippedLeavesNothingBehind) {
+  const Var p = with_gradient({std::nan(""), 1.0});
+  const optim::SGD sgd({p}, {.lr = 1});
+  EXPECT_TRUE(std::isnan(optim::clip_norm(sgd.parameters(), 1.0)));
+  sgd.clear_grad();
+  EXPECT_FALSE(p.has_grad());
+  p.add_grad(Tensor({2}, {3.0, 4.0}, DType::float64));
+  EXPECT_EQ(optim::clip_norm(sgd.parameters(), 10.0), 5.0);
+}
+
 TEST(ClipNorm, LeavesATakenGradientAlone) {
   const Var p = with_gradient({3.0, 4.0});
   const Tensor before = p.grad();
