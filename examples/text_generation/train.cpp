@@ -132,7 +132,9 @@ class Run {
   bool choose_schedule(const ModelFile& old) {
     const TrainingRecord& training = old.training;
     if (new_schedule_.empty()) {
+      const auto corpus = record_.corpus;  // the same text, perhaps elsewhere now
       record_ = training;
+      record_.corpus = corpus;
       log_ << options_.resume << ": going on after step " << training.done << " of "
            << training.steps << '\n';
       return true;
@@ -196,7 +198,7 @@ class Run {
       const double loss = trainer.step(record_.done, rate);
       if (!std::isfinite(loss)) {
         progress.finish();
-        stop_at_nan();
+        stop_at_nan("the loss", record_.done + 1);
       }
       ++record_.done;
       record_.loss_sum = 0.98 * record_.loss_sum + 0.02 * loss;
@@ -220,6 +222,7 @@ class Run {
   bool validate(LanguageModel& model) {
     const auto result = score(model, split_.validation);
     if (!result) return false;
+    if (!std::isfinite(result->nats)) stop_at_nan("the loss of the validation", record_.done);
     last_ = *result;
     record_.validated = record_.done;
     if (record_.done < record_.steps) {
@@ -237,17 +240,17 @@ class Run {
                    .vocabulary = *vocabulary_,
                    .model = parameter_values(model),
                    .training = record_};
-    if (!all_finite(file.model)) stop_at_nan();
+    if (!all_finite(file.model)) stop_at_nan("a weight", record_.done);
     trainer.save(file.training);
     write_model(options_.out, file);
     saved_ = Clock::now();
     saved_step_ = record_.done;
   }
 
-  [[noreturn]] void stop_at_nan() const {
-    throw Error("the loss is no longer a finite number at step " +
-                std::to_string(record_.done + 1) + " of " + std::to_string(record_.steps) + "; " +
-                options_.out + " holds the model after step " + std::to_string(saved_step_) +
+  [[noreturn]] void stop_at_nan(const std::string& what, std::int64_t step) const {
+    throw Error(what + " is no longer a finite number at step " + std::to_string(step) + " of " +
+                std::to_string(record_.steps) + "; " + options_.out +
+                " holds the model after step " + std::to_string(saved_step_) +
                 ". A smaller --lr may help");
   }
 

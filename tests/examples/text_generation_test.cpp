@@ -347,6 +347,28 @@ TEST_F(TextGenerationTest, ResumingSaysWhenANewScheduleStarts) {
                        "since the text of the corpus is another"));
 }
 
+TEST_F(TextGenerationTest, ResumingRemembersWhereTheCorpusIsNow) {
+  const Words eternal = training("model", {"--steps", "1000000"});
+  const auto interrupted = [&](const Words& words) {
+    const bool there = fs::exists(folder / "model");
+    const auto before = there ? fs::last_write_time(folder / "model") : fs::file_time_type();
+    Process process(command(words));
+    process.wait_until([&] {
+      return fs::exists(folder / "model") && fs::last_write_time(folder / "model") != before;
+    });
+    process.send(SIGINT);
+    return process.wait();
+  };
+  ASSERT_EQ(interrupted(eternal).status, 130);
+  fs::rename(folder / "text", folder / "moved");
+  const Words resume{"train", "--resume", folder / "model"};
+  EXPECT_EQ(run(command(resume)).status, 1);
+  EXPECT_EQ(interrupted(resume + Words{"--corpus", folder / "moved"}).status, 130);
+  const Ended ended = interrupted(resume);
+  EXPECT_EQ(ended.status, 130) << ended.err;
+  EXPECT_TRUE(contains(ended.err, "going on after step ")) << ended.err;
+}
+
 TEST_F(TextGenerationTest, KeepsTheBestValidatedWeights) {
   // Random letters: whatever is learned of them by heart makes the validation worse.
   std::mt19937 random(3);
@@ -385,6 +407,14 @@ TEST_F(TextGenerationTest, ALossThatIsNotANumberStopsAndKeepsTheModel) {
       << ended.err;
   EXPECT_EQ(generate({"--prompt", "the", "--length", "5", "--temperature", "1"}).substr(0, 3),
             "the");
+
+  // Weights that are finite, but give nothing finite.
+  const Ended huge = run(command(training("model", {"--lr", "1e37", "--steps", "1"})));
+  EXPECT_EQ(huge.status, 1);
+  EXPECT_TRUE(contains(huge.err,
+                       "the loss of the validation is no longer a finite number at step "
+                       "1 of 1; "))
+      << huge.err;
 }
 
 TEST_F(TextGenerationTest, GenerateWritesPromptAndLength) {
