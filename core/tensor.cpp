@@ -180,12 +180,12 @@ void copy_elements(const Tensor& from, const Tensor& to) {
 }
 
 Tensor contiguous(const Tensor& tensor) {
-  if (tensor.is_contiguous()) {  // up to axes of one element, whose strides may be any
-    const Shape strides = contiguous_strides(tensor.shape());
-    if (tensor.strides() == strides) return tensor;
-    return tensor.view(tensor.address(), tensor.shape(), strides);
+  const Shape& shape = tensor.shape();
+  if (tensor.is_contiguous()) {  // in which an axis of one element may have any stride
+    if (std::find(shape.begin(), shape.end(), 1) == shape.end()) return tensor;
+    return tensor.view(tensor.address(), shape, contiguous_strides(shape));
   }
-  Tensor result = Tensor::uninitialized(tensor.shape(), tensor.dtype());
+  Tensor result = Tensor::uninitialized(shape, tensor.dtype());
   copy_elements(tensor, result);
   return result;
 }
