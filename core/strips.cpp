@@ -11,6 +11,7 @@ namespace {
 
 constexpr Index parallel_elements = 800;  // of the result, for each thread
 constexpr Index summed_elements = 8192;   // the same, where gradients are sums of rows or of leaves
+constexpr Index summed_rows = 256;        // in a part of such a sum
 constexpr Index parallel_rows = 8;        // or so many rows, as in products
 constexpr Index parallel_cols = 64;
 constexpr Index copied_elements = 65536;  // of a result whose operands are copied
@@ -227,6 +228,59 @@ void copy_used(const Strips& from, int leaves, Strips& to) {
               offsetof(Strips, leaf) + static_cast<std::size_t>(leaves) * sizeof(Strips::Operand));
 }
 
+/// Whether the gradient of a leaf is summed over rows.
+bool is_summed(const Strips::Operand& leaf) {
+  return leaf.target_mask != 0 && leaf.target_row == 0;
+}
+bool sums_rows(const Strips& strips, int leaves) {
+  return strips.gradient && strips.rows > 1 &&
+         std::any_of(strips.leaf, strips.leaf + leaves, is_summed);
+}
+
+/// Runs a kernel that sums gradients over rows. The sums are taken in parts and then added:
+/// rounding grows with the number of parts, not of rows.
+template <class T>
+void compute_sums(StripKernel kernel, const Strips& all, int leaves) {
+  const auto cols = static_cast<std::size_t>(all.cols);
+  const auto memory = Buffer::allocate(static_cast<std::size_t>(leaves) * cols * sizeof(T));
+  T* const sums = reinterpret_cast<T*>(memory->data());
+  Strips part;
+  copy_used(all, leaves, part);
+  for (Index row = 0; row < all.rows; row += summed_rows) {
+    const auto at = [row](const void* first, Index row_stride) {
+      return const_cast<T*>(static_cast<const T*>(first)) + row * row_stride;
+    };
+    part.rows = std::min(summed_rows, all.rows - row);
+    part.gradient = at(all.gradient, all.gradient_row);
+    std::fill_n(sums, static_cast<std::size_t>(leaves) * cols, T(0));
+    for (int k = 0; k < leaves; ++k) {
+      const Strips::Operand& whole = all.leaf[k];
+      Strips::Operand& leaf = part.leaf[k];
+      leaf.value = at(whole.value, whole.value_row);
+      if (is_summed(whole)) {
+        leaf.source = leaf.target = sums + static_cast<std::size_t>(k) * cols;
+      } else {
+        if (whole.source_mask != 0) leaf.source = at(whole.source, whole.source_row);
+        if (whole.target_mask != 0) leaf.target = at(whole.target, whole.target_row);
+      }
+    }
+    kernel(part);
+    for (int k = 0; k < leaves; ++k) {
+      if (!is_summed(all.leaf[k])) continue;
+      T* const target = static_cast<T*>(all.leaf[k].target);
+      const T* const sum = sums + static_cast<std::size_t>(k) * cols;
+      for (std::size_t j = 0; j < cols; ++j) target[j] += sum[j];
+    }
+  }
+}
+
+/// Runs a kernel, which may sum gradients over so many rows that it is worth parts.
+template <class T>
+void compute(StripKernel kernel, const Strips& strips, int leaves) {
+  if (strips.rows <= summed_rows || !sums_rows(strips, leaves)) return kernel(strips);
+  compute_sums<T>(kernel, strips, leaves);
+}
+
 /// A kernel and what a thread needs to run it on a part of its strips.
 template <class T>
 struct SharedStrips {
@@ -269,31 +323,23 @@ struct SharedStrips {
       if (leaf.source_mask != 0) leaf.source = at(leaf.source, leaf.source_row);
       leaf.target = leaf.target_mask != 0 ? at(leaf.target, leaf.target_row) : scratch;
     }
-    kernel(own);
+    compute<T>(kernel, own, leaves);
   }
 };
-
-/// Whether the gradient of a leaf is summed over rows.
-bool sums_rows(const Strips& strips, int leaves) {
-  return strips.gradient && strips.rows > 1 &&
-         std::any_of(strips.leaf, strips.leaf + leaves, [](const auto& leaf) {
-           return leaf.target_mask != 0 && leaf.target_row == 0;
-         });
-}
 
 /// Runs a kernel, on several threads if there are any and the strips are large.
 template <class T>
 void run(const ExpressionType& type, StripKernel kernel, const Strips& strips, Sharing sharing) {
   if (threads() == 1 || sharing == Sharing::overlap ||
       type.constants > SharedStrips<T>::most_constants) {
-    return kernel(strips);
+    return compute<T>(kernel, strips, type.leaves);
   }
   const bool sums = sums_rows(strips, type.leaves);
   const Index each = sums || sharing == Sharing::same_view ? summed_elements : parallel_elements;
   const Index worth = strips.rows * strips.cols / each;
-  if (worth <= 1) return kernel(strips);
+  if (worth <= 1) return compute<T>(kernel, strips, type.leaves);
   const Cut cut(strips.rows, strips.cols, worth, sums);
-  if (cut.parts == 1) return kernel(strips);
+  if (cut.parts == 1) return compute<T>(kernel, strips, type.leaves);
   const SharedStrips<T> shared(kernel, cut, strips, type);
   launch(cut.parts, shared, shared.used());
 }
@@ -369,6 +415,7 @@ void backward_on_copies(StripKernel kernel, const Layout& layout, const Strips& 
   const auto is_scattered = [&](int k) {
     return all.leaf[k].target_mask != 0 && !layout.adjacent(k);
   };
+  const bool sums_in_parts = all.rows > summed_rows && sums_rows(all, leaves);
   for_each_block({0, all.rows, 0, all.cols}, [&](const Range& block) {
     strips.rows = block.rows;
     strips.cols = block.cols;
@@ -392,7 +439,11 @@ void backward_on_copies(StripKernel kernel, const Layout& layout, const Strips& 
         if (from.target_mask != 0) leaf.target = static_cast<T*>(from.target) + offset;
       }
     }
-    kernel(strips);
+    if (sums_in_parts) {
+      compute_sums<T>(kernel, strips, leaves);
+    } else {
+      kernel(strips);
+    }
     for (int k = 0; k < leaves; ++k) {
       if (!is_scattered(k)) continue;
       const bool assign = all.leaf[k].source_mask == 0;

@@ -131,6 +131,28 @@ TEST(Layouts, GradientsOfOverlappingViewsAddUp) {
   }
 }
 
+// 391 parts of 256 rows: at most 647 roundings of 6e-8. One after the other it would be off by
+// 1e-3.
+TEST(Layouts, SumsOfManyRowsAreRoundedAFewTimes) {
+  const Index rows = 100'000;
+  for (const Index cols : {1, 3, 40}) {
+    const Var x = Tensor::full({rows, cols}, 2.2);
+    const Var b = parameter(Tensor::full({cols}, 1));
+    const Var column = parameter(Tensor::full({rows, 1}, 1));
+    const double exact = static_cast<double>(2.2F) * static_cast<double>(rows);
+    const Tape tape;
+    const Var y = b * x * column;
+    const Var ones = Tensor::full({rows, cols}, 1);
+    // The gradient of a sum is one number for all elements, that of the product an array.
+    for (const Var& loss : {sum(y), sum(Var(y * ones))}) {
+      const std::vector<Var> gradients = grad(loss, {b, column}, {.retain = true});
+      for (const double g : gradients[0].tensor().to_vector()) EXPECT_NEAR(g, exact, 4e-5 * exact);
+      const auto wide = static_cast<double>(2.2F) * static_cast<double>(cols);
+      for (const double g : gradients[1].tensor().to_vector()) EXPECT_NEAR(g, wide, 1e-5 * wide);
+    }
+  }
+}
+
 TEST(Layouts, Float32AgreesWithFloat64) {
   const Tensor x = draw({33, 47});
   const auto f = [](const Var& v) {
