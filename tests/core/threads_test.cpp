@@ -124,7 +124,6 @@ struct Refuse {
   static auto pullback(auto g, auto, auto) { return g; }
 };
 
-// What a part throws arrives where its result is asked for, at the latest.
 TEST_F(ThreadsTest, AForkedProcessHasOneThreadAndMayStartMore) {
   set_threads(3);
   const Var x = Generator(1).normal({256, 256}, 0, 1);
@@ -143,6 +142,7 @@ TEST_F(ThreadsTest, AForkedProcessHasOneThreadAndMayStartMore) {
   EXPECT_EQ(product(), expected);
 }
 
+// What a part throws arrives where its result is asked for, at the latest.
 TEST_F(ThreadsTest, OpsMayThrowOnEveryThread) {
   const Var x = Tensor::full({64, 64}, 2);
   for (int n : {1, 2, 3}) {
