@@ -164,7 +164,7 @@ bool FastBackward::find_home(std::uint32_t slot, std::uint32_t& addend) {
   for (addend = 0; addend < inputs.size(); ++addend) {
     const Input& input = inputs[addend];
     if (!(addends >> addend & 1) || !wants(input)) continue;
-    if (!same_layout(input.var.tensor(), own.shape)) continue;
+    if (!same_layout(input.var.tensor(), own.shape) || input.var.dtype() != own.dtype) continue;
     const Slot& other = tape_.slots[input.slot];
     const Region& region = input.region;
     if (region.row_major && other.used_once(region) && storage_[input.slot].untouched(region)) {

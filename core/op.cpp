@@ -37,7 +37,9 @@ class FastPullback final : public Pullback {
     if (!own || !pass_.adopt(inputs_[i], tensor)) pass_.accumulate(inputs_[i], tensor);
   }
   void pass_on(std::size_t i) override {
-    if (!wants(i) || pass_.passes_on(node_, static_cast<std::uint32_t>(i), inputs_[i])) return;
+    if (!wants(i)) return;
+    check_gradient(pass_.tape(), node_, inputs_[i], gradient_.tensor());
+    if (pass_.passes_on(node_, static_cast<std::uint32_t>(i), inputs_[i])) return;
     pass_.accumulate(inputs_[i], gradient_.tensor());
   }
   void add_part(std::size_t i, const Var& part) override {

@@ -242,8 +242,8 @@ bool sums_rows(const Strips& strips, int leaves) {
 template <class T>
 void compute_sums(StripKernel kernel, const Strips& all, int leaves) {
   const auto cols = static_cast<std::size_t>(all.cols);
-  const auto memory = Buffer::allocate(static_cast<std::size_t>(leaves) * cols * sizeof(T));
-  T* const sums = reinterpret_cast<T*>(memory->data());
+  // Not memory of tensors: what it had been may still be read by this very task.
+  PoolVector<T> sums(static_cast<std::size_t>(leaves) * cols);
   Strips part;
   copy_used(all, leaves, part);
   for (Index row = 0; row < all.rows; row += summed_rows) {
@@ -252,13 +252,13 @@ void compute_sums(StripKernel kernel, const Strips& all, int leaves) {
     };
     part.rows = std::min(summed_rows, all.rows - row);
     part.gradient = at(all.gradient, all.gradient_row);
-    std::fill_n(sums, static_cast<std::size_t>(leaves) * cols, T(0));
+    std::fill(sums.begin(), sums.end(), T(0));
     for (int k = 0; k < leaves; ++k) {
       const Strips::Operand& whole = all.leaf[k];
       Strips::Operand& leaf = part.leaf[k];
       leaf.value = at(whole.value, whole.value_row);
       if (is_summed(whole)) {
-        leaf.source = leaf.target = sums + static_cast<std::size_t>(k) * cols;
+        leaf.source = leaf.target = sums.data() + static_cast<std::size_t>(k) * cols;
       } else {
         if (whole.source_mask != 0) leaf.source = at(whole.source, whole.source_row);
         if (whole.target_mask != 0) leaf.target = at(whole.target, whole.target_row);
@@ -268,7 +268,7 @@ void compute_sums(StripKernel kernel, const Strips& all, int leaves) {
     for (int k = 0; k < leaves; ++k) {
       if (!is_summed(all.leaf[k])) continue;
       T* const target = static_cast<T*>(all.leaf[k].target);
-      const T* const sum = sums + static_cast<std::size_t>(k) * cols;
+      const T* const sum = sums.data() + static_cast<std::size_t>(k) * cols;
       for (std::size_t j = 0; j < cols; ++j) target[j] += sum[j];
     }
   }
@@ -415,7 +415,6 @@ void backward_on_copies(StripKernel kernel, const Layout& layout, const Strips& 
   const auto is_scattered = [&](int k) {
     return all.leaf[k].target_mask != 0 && !layout.adjacent(k);
   };
-  const bool sums_in_parts = all.rows > summed_rows && sums_rows(all, leaves);
   for_each_block({0, all.rows, 0, all.cols}, [&](const Range& block) {
     strips.rows = block.rows;
     strips.cols = block.cols;
@@ -439,7 +438,8 @@ void backward_on_copies(StripKernel kernel, const Layout& layout, const Strips& 
         if (from.target_mask != 0) leaf.target = static_cast<T*>(from.target) + offset;
       }
     }
-    if (sums_in_parts) {
+    // Parts of a few wide rows would cost more than they gain.
+    if (all.rows > summed_rows && block.rows >= 8 && sums_rows(strips, leaves)) {
       compute_sums<T>(kernel, strips, leaves);
     } else {
       kernel(strips);

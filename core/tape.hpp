@@ -73,7 +73,7 @@ class NoTape {
   NoTape& operator=(const NoTape&) = delete;
 
  private:
-  bool suspended_before_;
+  std::uint64_t suspension_;
 };
 
 /// dy/dx for each x of xs (parameters, recorded Vars, or views), on the tape that recorded y; the

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include <xgrad/core/tape_data.hpp>
@@ -9,7 +10,7 @@ namespace xgrad::detail {
 namespace {
 
 thread_local TapeData* innermost = nullptr;
-thread_local bool suspended = false;
+thread_local std::uint64_t scopes_begun = 0;  ///< tapes and suspensions
 
 /// The ids of all live tapes, of every thread.
 struct LiveTapes {
@@ -73,7 +74,11 @@ bool Slot::used_once(const Region& region) const {
 }
 
 TapeData::TapeData(TapeMode mode)
-    : id_(next_id++), mode_(mode), outer_(innermost), watch_(TapeWatch::begin(id_)) {
+    : id_(next_id++),
+      mode_(mode),
+      begun_(++scopes_begun),
+      outer_(innermost),
+      watch_(TapeWatch::begin(id_)) {
   nodes.reserve(last_size.nodes);
   slots.reserve(last_size.slots);
   inputs_.reserve(last_size.inputs);
@@ -81,20 +86,13 @@ TapeData::TapeData(TapeMode mode)
   const std::lock_guard lock(tapes.mutex);
   tapes.ids.push_back(id_);
   innermost = this;
-  suspended_before_ = suspended;
-  suspended = false;
 }
 
 TapeData::~TapeData() {
-  // Not always the innermost: tapes may be held by pointers. Nor need what suspends it have ended.
-  if (innermost == this) {
-    suspended = suspended || suspended_before_;
-    innermost = outer_;
-  } else {
-    for (TapeData* tape = innermost; tape; tape = tape->outer_) {
-      if (tape->outer_ != this) continue;
-      tape->outer_ = outer_;
-      tape->suspended_before_ = tape->suspended_before_ || suspended_before_;
+  // Not always the innermost: tapes may be held by pointers.
+  for (TapeData** tape = &innermost; *tape; tape = &(*tape)->outer_) {
+    if (*tape == this) {
+      *tape = outer_;
       break;
     }
   }
@@ -108,7 +106,20 @@ TapeData::~TapeData() {
   for (std::byte* chunk : chunks_) pool_release(chunk);
 }
 
-TapeData* TapeData::current() { return suspended ? nullptr : innermost; }
+TapeData* TapeData::current() {
+  return innermost && innermost->suspensions_ == 0 ? innermost : nullptr;
+}
+
+std::uint64_t TapeData::suspend() {
+  for (TapeData* tape = innermost; tape; tape = tape->outer_) ++tape->suspensions_;
+  return ++scopes_begun;
+}
+
+void TapeData::resume(std::uint64_t suspension) {
+  for (TapeData* tape = innermost; tape; tape = tape->outer_) {
+    if (tape->begun_ < suspension) --tape->suspensions_;
+  }
+}
 
 TapeData& TapeData::find(std::uint64_t id, const char* caller) {
   for (TapeData* tape = innermost; tape; tape = tape->outer_) {
@@ -248,15 +259,19 @@ void* TapeData::allocate(std::size_t bytes, std::size_t alignment) {
   return chunks_.back() + chunk_left_;
 }
 
-RecordingScope::RecordingScope(bool record) : suspended_before_(suspended) { suspended = !record; }
-RecordingScope::~RecordingScope() { suspended = suspended_before_; }
+RecordingScope::RecordingScope(bool record) : tape_(innermost) {
+  if (tape_) before_ = std::exchange(tape_->suspensions_, record ? 0 : 1);
+}
+RecordingScope::~RecordingScope() {
+  if (tape_) tape_->suspensions_ = before_;
+}
 
 }  // namespace xgrad::detail
 
 namespace xgrad {
 
-NoTape::NoTape() : suspended_before_(detail::suspended) { detail::suspended = true; }
-NoTape::~NoTape() { detail::suspended = suspended_before_; }
+NoTape::NoTape() : suspension_(detail::TapeData::suspend()) {}
+NoTape::~NoTape() { detail::TapeData::resume(suspension_); }
 
 bool is_recording() { return detail::TapeData::current() != nullptr; }
 

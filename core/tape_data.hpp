@@ -86,6 +86,9 @@ class TapeData {
 
   /// The tape that records on this thread, or null (none, or suspended).
   static TapeData* current();
+  /// Suspends all tapes of this thread that live now; they may end before it, in any order.
+  static std::uint64_t suspend();
+  static void resume(std::uint64_t suspension);
   /// The live tape of that id on this thread. Throws, naming `caller`, if it is gone or elsewhere.
   static TapeData& find(std::uint64_t id, const char* caller);
 
@@ -125,6 +128,8 @@ class TapeData {
   PoolVector<std::uint32_t> parameter_slots;
 
  private:
+  friend class RecordingScope;
+
   /// A parameter that takes part without a gradient: frozen or detached.
   struct Constant {
     Ref<Parameter> parameter;
@@ -138,7 +143,8 @@ class TapeData {
   std::uint64_t id_;
   TapeMode mode_;
   bool consumed_ = false;
-  bool suspended_before_ = false;
+  std::uint64_t begun_;  ///< when, in the order of this thread's tapes and suspensions
+  int suspensions_ = 0;  ///< that live
   TapeData* outer_;
   std::shared_ptr<TapeWatch> watch_;
   PoolVector<Input> inputs_;
@@ -151,7 +157,7 @@ class TapeData {
   std::size_t chunk_left_ = 0;
 };
 
-/// Runs with recording suspended or not, whatever the caller's state.
+/// Runs with recording suspended or not, whatever the caller's state; tapes begin and end within.
 class RecordingScope {
  public:
   explicit RecordingScope(bool record);
@@ -160,7 +166,8 @@ class RecordingScope {
   RecordingScope& operator=(const RecordingScope&) = delete;
 
  private:
-  bool suspended_before_;
+  TapeData* tape_;
+  int before_ = 0;
 };
 
 }  // namespace xgrad::detail

@@ -181,8 +181,10 @@ void copy_elements(const Tensor& from, const Tensor& to) {
 
 Tensor contiguous(const Tensor& tensor) {
   const Shape& shape = tensor.shape();
-  if (tensor.is_contiguous()) {  // in which an axis of one element may have any stride
-    if (std::find(shape.begin(), shape.end(), 1) == shape.end()) return tensor;
+  if (tensor.is_contiguous()) {  // in which axes of one element, or of an empty array, may have any
+                                 // stride
+    const bool has_ones = std::find(shape.begin(), shape.end(), 1) != shape.end();
+    if (!has_ones && tensor.size() > 0) return tensor;
     return tensor.view(tensor.address(), shape, contiguous_strides(shape));
   }
   Tensor result = Tensor::uninitialized(shape, tensor.dtype());

@@ -200,12 +200,18 @@ std::atomic<int> thread_count{1};
 // A forked process has none of the threads, and cannot wait for them to end. Kept, not destroyed.
 Workers* left_behind = nullptr;
 
+// A part that forks, whose task holds the mutex, may do no more in the child than execute a
+// program.
 void before_fork() {
+  if (inside_part) return;
   workers_mutex.lock();
   if (workers) workers->finish();
 }
-void after_fork_in_parent() { workers_mutex.unlock(); }
+void after_fork_in_parent() {
+  if (!inside_part) workers_mutex.unlock();
+}
 void after_fork_in_child() {
+  if (inside_part) return;
   if (workers) left_behind = workers.release();
   thread_count = 1;
   workers_mutex.unlock();

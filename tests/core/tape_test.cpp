@@ -40,6 +40,11 @@ struct Widen {  // and its gradient is not narrowed again
   void pullback(Pullback& p) const { p.add(0, 2.0 * p.gradient()); }
 };
 
+struct WidenAddend : Widen {
+  static std::uint32_t addends() { return 1; }
+  void pullback(Pullback& p) const { p.pass_on(0); }
+};
+
 struct Failing {
   static constexpr const char* name = "failing";
   Tensor value(const Tensor& x) const { return x; }
@@ -342,6 +347,25 @@ TEST(Scopes, TapesThatEndInAnyOrderLiftNoGuard) {
   EXPECT_TRUE(is_recording());
 }
 
+TEST(Scopes, TapesOutliveTheGuardsTheyBeganUnder) {
+  const Tape outer;
+  std::unique_ptr<Tape> tape;
+  {
+    const NoTape guard;
+    tape = std::make_unique<Tape>();
+  }
+  tape = std::make_unique<Tape>();  // the first ends inside the second
+  tape.reset();
+  EXPECT_TRUE(is_recording());
+  const NoTape guard;
+  tape = std::make_unique<Tape>();
+  {
+    const NoTape another;
+    tape.reset();
+  }
+  EXPECT_FALSE(is_recording());
+}
+
 TEST(Scopes, ATapeInsideNoTapeRecords) {
   const Var w = weights({3});
   const NoTape guard;
@@ -542,6 +566,10 @@ TEST(Misuse, AGradientOfAnotherDtype) {
     EXPECT_EQ(error_of([&] { tape.backward(y); }),
               "backward: the pullback of 'widen' gives a gradient of float64 to an input of "
               "float32: they must have one dtype");
+    Tape second(mode);
+    const Var z = sum(apply(WidenAddend(), Var(w * 2.0)));
+    EXPECT_NE(error_of([&] { second.backward(z); }).find("gives a gradient of float64"),
+              std::string::npos);
     EXPECT_FALSE(w.has_grad());
   }
 }

@@ -244,6 +244,29 @@ TEST_F(ThreadsTest, BroadcastsHaveTheSameBitsForEveryCount) {
   });
 }
 
+// A part of the sums' task may begin when the tape has given back what it reads.
+TEST_F(ThreadsTest, SumsOfRowsLeaveTheirOperandsAlone) {
+  const Var row = parameter(Generator(5).normal({128}, 0, 1));
+  const Var w = parameter(Generator(6).normal({512, 128}, 0, 1));
+  const auto step = [&] {
+    Tape tape;
+    const auto network = [&]() -> Var {
+      const Var s = exp(row);
+      const Var x = tanh(w);
+      const Var y = x * s;
+      return sum(y * y);
+    };
+    tape.backward(network());
+    const std::vector<double> gradient = w.grad().to_vector();
+    row.clear_grad();
+    w.clear_grad();
+    return gradient;
+  };
+  const std::vector<double> expected = step();
+  set_threads(8);  // more than processors, so that some begin late
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(step(), expected);
+}
+
 // Leaves that are one view, which is cut, and views that overlap, which are not.
 TEST_F(ThreadsTest, RepeatedLeavesHaveTheSameBitsForEveryCount) {
   expect_same_bits([] {
