@@ -181,8 +181,8 @@ void copy_elements(const Tensor& from, const Tensor& to) {
 
 Tensor contiguous(const Tensor& tensor) {
   const Shape& shape = tensor.shape();
-  if (tensor.is_contiguous()) {  // in which axes of one element, or of an empty array, may have any
-                                 // stride
+  if (tensor.is_contiguous()) {
+    // Axes of one element, and those of an empty array, may have any stride.
     const bool has_ones = std::find(shape.begin(), shape.end(), 1) != shape.end();
     if (!has_ones && tensor.size() > 0) return tensor;
     return tensor.view(tensor.address(), shape, contiguous_strides(shape));

@@ -200,8 +200,7 @@ std::atomic<int> thread_count{1};
 // A forked process has none of the threads, and cannot wait for them to end. Kept, not destroyed.
 Workers* left_behind = nullptr;
 
-// A part that forks, whose task holds the mutex, may do no more in the child than execute a
-// program.
+// The task of a part that forks holds the mutex: that child can only execute another program.
 void before_fork() {
   if (inside_part) return;
   workers_mutex.lock();
