@@ -12,6 +12,8 @@
 
 #include <xgrad/core/random.hpp>
 
+#include "error_of.hpp"
+
 namespace xgrad {
 namespace {
 
@@ -209,16 +211,6 @@ TEST(Random, EachThreadHasItsOwnDefault) {
   std::thread([&] { other = default_generator().state(); }).join();
   EXPECT_EQ(other, Generator(0).state());
   EXPECT_EQ(default_generator().state(), "philox4x32-10 14 1");
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Random, Errors) {

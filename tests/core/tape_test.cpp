@@ -5,6 +5,8 @@
 
 #include <xgrad/xgrad.hpp>
 
+#include "error_of.hpp"
+
 namespace xgrad {
 namespace {
 
@@ -17,16 +19,6 @@ Var weights(std::initializer_list<double> values, const char* name = "w") {
 }
 
 std::vector<double> list(const Tensor& x) { return x.to_vector(); }
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 struct Reverse {  // the gradient reversal of Ganin and Lempitsky 2015
   static constexpr const char* name = "reverse";

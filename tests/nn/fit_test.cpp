@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <set>
 #include <sstream>
@@ -21,6 +20,8 @@
 #include <xgrad/ops/reduce.hpp>
 #include <xgrad/ops/shape.hpp>
 
+#include "error_of.hpp"
+
 namespace {
 
 using namespace xgrad;
@@ -38,15 +39,6 @@ Tensor counting(const Shape& shape) {
   std::vector<double> values;
   for (Index i = 0; i < element_count(shape); ++i) values.push_back(static_cast<double>(i));
   return Tensor(shape, values).to(DType::float32);
-}
-
-std::string error(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 std::vector<std::vector<double>> values_of(const nn::Module& module) {
@@ -304,7 +296,7 @@ TEST(Fit, ALossThatIsNotFiniteStopsAtTheLastGoodModel) {
   // Sample 5 is broken: it is in the third batch.
   Tensor x = Tensor({8}, {1, 1, 1, 1, 1, nan, 1, 1});
   Slope model;
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               nn::fit(model, x, Tensor::full({8}, 1),
                       {.epochs = 5,
                        .batch_size = 2,
@@ -317,7 +309,7 @@ TEST(Fit, ALossThatIsNotFiniteStopsAtTheLastGoodModel) {
   EXPECT_FALSE(model.w.has_grad());
 
   Slope fresh(3);
-  EXPECT_EQ(error([&] { nn::fit(fresh, Tensor::full({1}, nan), Tensor::full({1}, 1)); }),
+  EXPECT_EQ(error_of([&] { nn::fit(fresh, Tensor::full({1}, nan), Tensor::full({1}, 1)); }),
             "fit: the loss is nan at step 1 (epoch 1, batch 1 of 1): training stops, the model is "
             "unchanged");
   EXPECT_EQ(fresh.w.item(), 3);
@@ -328,7 +320,7 @@ TEST(Fit, ADivergingTrainingEndsAtFiniteParameters) {
   seed(2);
   const Tensor x = numbers({32, 5, 1}, 1), y = numbers({32, 1}, 2);
   nn::Sequential model({layers::LSTM(4), layers::Dense(1)});
-  const std::string text = error([&] {
+  const std::string text = error_of([&] {
     nn::fit(model, x, y,
             {.epochs = 200, .batch_size = 8, .optimizer = optim::SGDOptions{.lr = 1e6}});
   });
@@ -338,7 +330,7 @@ TEST(Fit, ADivergingTrainingEndsAtFiniteParameters) {
 
 TEST(Fit, ParametersThatAreNotFiniteAreNoticedAfterTheEpoch) {
   Slope model;
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               nn::fit(model, Tensor::full({1}, 1e9), Tensor::full({1}, 1e9),
                       {.optimizer = optim::SGDOptions{.lr = 1e30}});
             }).find("fit: parameter 'w' is not finite after step 1 (epoch 1, batch 1 of 1)"),
@@ -348,7 +340,7 @@ TEST(Fit, ParametersThatAreNotFiniteAreNoticedAfterTheEpoch) {
 
 TEST(Fit, AValidationLossThatIsNotFiniteIsAnError) {
   Slope model;
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               nn::fit(model, Tensor::full({1}, 1), Tensor::full({1}, 1),
                       {.validation = {Tensor::full({1}, nan), Tensor::full({1}, 1)}});
             }).find("fit: the validation loss is nan after step 1 "),
@@ -367,7 +359,7 @@ TEST(Fit, ModesAreAsTheyShouldBe) {
   nn::evaluate(model, x, x);
   EXPECT_EQ(*model.modes, (std::vector<bool>{true, false, false, false}));
   EXPECT_TRUE(model.training());
-  EXPECT_NE(error([&] { nn::predict(model, Tensor()); }), "no error");
+  EXPECT_NE(error_of([&] { nn::predict(model, Tensor()); }), "no error");
   EXPECT_TRUE(model.training());
 }
 
@@ -426,7 +418,7 @@ TEST(Fit, SamplesMayLieInMemoryInAnyWay) {
 
 TEST(Fit, TheResultsOfAllBatchesFitTogether) {
   nn::Sequential model({[](const Var& x) { return matmul(x, transpose(x)); }});
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               nn::predict(model, counting({40, 4}));
             }),
             "predict: the result is (8,8) float32 for the samples from 32 on: with those before "
@@ -478,7 +470,7 @@ TEST(Fit, Losses) {
   EXPECT_EQ(
       nn::evaluate(model, x, zero, {.loss = [](const Var& p, const Var& t) { return sum(p + t); }}),
       6);
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               nn::fit(model, x, zero,
                       {.loss = [](const Var& p, const Var&) -> Var { return 2.0 * p; }});
             }),
@@ -498,7 +490,7 @@ TEST(Fit, LearnsClasses) {
   const nn::FitOptions options{
       .epochs = 100, .loss = cross_entropy, .optimizer = optim::AdamWOptions{.lr = 3e-2}};
   EXPECT_LT(nn::fit(model, x, y, options).loss.back(), 0.2);  // chance: log 4 = 1.39
-  EXPECT_NE(error([&] {
+  EXPECT_NE(error_of([&] {
               nn::fit(model, x, Tensor::full({60}, 0.5), options);
             }).find("0.500000 is not a whole number"),
             std::string::npos);
@@ -549,15 +541,15 @@ TEST(Fit, ErrorsNameWhatIsWrong) {
   Slope model;
   const Tensor x = Tensor::zeros({4}), y = Tensor::zeros({4});
   const auto fit_error = [&](const nn::FitOptions& options) {
-    return error([&] { nn::fit(model, x, y, options); });
+    return error_of([&] { nn::fit(model, x, y, options); });
   };
-  EXPECT_EQ(error([&] { nn::fit(model, x, Tensor::zeros({3})); }),
+  EXPECT_EQ(error_of([&] { nn::fit(model, x, Tensor::zeros({3})); }),
             "fit: x is (4), y is (3): their first extents, the numbers of samples, must be equal");
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               nn::fit(model, Tensor::zeros({0, 3}), Tensor::zeros({0}));
             }),
             "fit: x is (0,3): it has no samples");
-  EXPECT_EQ(error([&] { nn::fit(model, Tensor({}, {1.0}), y); }),
+  EXPECT_EQ(error_of([&] { nn::fit(model, Tensor({}, {1.0}), y); }),
             "fit: x is (): it has no samples");
   EXPECT_EQ(fit_error({.validation = {Tensor::zeros({2}), Tensor::zeros({3})}}),
             "fit: validation: x is (2), y is (3): their first extents, the numbers of samples, "
@@ -572,35 +564,35 @@ TEST(Fit, ErrorsNameWhatIsWrong) {
             "fit: a validation_split of 0.010000 leaves nothing on one side of 4 samples");
   EXPECT_EQ(fit_error({.validation = {x, y}, .validation_split = 0.5}),
             "fit: there are both validation data and a validation_split: give one of them");
-  EXPECT_NE(error([&] {
+  EXPECT_NE(error_of([&] {
               nn::fit(model, x, Tensor::zeros({4, 1}));
             }).find("mse: "),
             std::string::npos);
-  EXPECT_EQ(error([&] { nn::predict(model, x, {.batch_size = -1}); }),
+  EXPECT_EQ(error_of([&] { nn::predict(model, x, {.batch_size = -1}); }),
             "predict: batch_size is -1: it must be at least 1");
-  EXPECT_EQ(error([&] { nn::evaluate(model, x, Tensor::zeros({3})); }),
+  EXPECT_EQ(error_of([&] { nn::evaluate(model, x, Tensor::zeros({3})); }),
             "evaluate: x is (4), y is (3): their first extents, the numbers of samples, must be "
             "equal");
   EXPECT_TRUE(model.w.item() == 0);
 
   nn::Sequential total({[](const Var& v) { return sum(v, {0}, {.keep = true}); }});
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               nn::predict(total, Tensor::zeros({4, 2}));
             }),
             "predict: the model gives (1,2) for 4 samples: its first axis must be the batch");
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               nn::evaluate(total, Tensor::zeros({4, 2}), y);
             }),
             "evaluate: the model gives (1,2) for 4 samples: its first axis must be the batch");
   nn::Sequential swapped({layers::Dense(2), [](const Var& v) { return transpose(v); }});
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               nn::fit(swapped, Tensor::zeros({4, 2}), Tensor::zeros({4, 2}));
             }),
             "fit: the model gives (2,4) for 4 samples: its first axis must be the batch");
   model.freeze();
   EXPECT_EQ(fit_error({}), "fit: the loss does not depend on a parameter that is trainable");
   nn::Sequential empty({layers::Flatten()});
-  EXPECT_NE(error([&] { nn::fit(empty, x, y); }).find("there are no parameters"),
+  EXPECT_NE(error_of([&] { nn::fit(empty, x, y); }).find("there are no parameters"),
             std::string::npos);
 }
 
@@ -637,7 +629,7 @@ TEST(ProgressBar, DrawsOneLineOnATerminal) {
 TEST(ProgressBar, EndsItsLineWhenTrainingFails) {
   std::ostringstream out;
   Slope model;
-  EXPECT_NE(error([&] {
+  EXPECT_NE(error_of([&] {
               nn::fit(model, Tensor({2}, {1.0, nan}), Tensor::zeros({2}),
                       {.batch_size = 1, .shuffle = false, .callback = nn::ProgressBar{out, true}});
             }),

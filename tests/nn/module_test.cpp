@@ -11,6 +11,8 @@
 #include <xgrad/nn/sequential.hpp>
 #include <xgrad/ops/loss.hpp>
 
+#include "error_of.hpp"
+
 namespace {
 
 using namespace xgrad;
@@ -45,15 +47,6 @@ struct Tied : nn::Module {
   Var alias;
 };
 
-std::string error(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
-
 TEST(Module, NamesParametersInTheOrderOfDeclaration) {
   const Net net;
   EXPECT_EQ(names(net), (std::vector<std::string>{"scale", "first.W", "first.b", "second.W"}));
@@ -77,11 +70,11 @@ TEST(Module, RefusesASecondParameterOfOneNameAndWhatIsNoParameter) {
       param("w", Tensor::zeros({1}));
     }
   };
-  EXPECT_EQ(error([] { Twice(); }), "module: there are two parameters named 'w'");
+  EXPECT_EQ(error_of([] { Twice(); }), "module: there are two parameters named 'w'");
   struct Constant : nn::Module {
     Constant() { param("w", Var(Tensor::zeros({1}))); }
   };
-  EXPECT_EQ(error([] { Constant(); }), "module: 'w' must be a parameter");
+  EXPECT_EQ(error_of([] { Constant(); }), "module: 'w' must be a parameter");
 }
 
 TEST(Module, ACopySharesParametersAndMode) {

@@ -4,22 +4,14 @@
 
 #include <xgrad/xgrad.hpp>
 
+#include "error_of.hpp"
+
 namespace xgrad {
 namespace {
 
 Tensor draw(const Shape& shape) {
   static Generator random(5);
   return random.normal(shape, 0, 1, DType::float64);
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 void expect_equal(const Var& a, const Var& b) {

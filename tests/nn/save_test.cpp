@@ -1,5 +1,4 @@
 #include <filesystem>
-#include <functional>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -9,6 +8,8 @@
 #include <xgrad/nn/save.hpp>
 #include <xgrad/nn/sequential.hpp>
 #include <xgrad/nn/serialize.hpp>
+
+#include "error_of.hpp"
 
 namespace {
 
@@ -36,15 +37,6 @@ class SaveTest : public testing::Test {
   }
   ~SaveTest() override { fs::remove_all(folder_); }
   fs::path path() const { return folder_ / "model.safetensors"; }
-
-  static std::string error(const std::function<void()>& f) {
-    try {
-      f();
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "no error";
-  }
 
   fs::path folder_;
 };
@@ -106,7 +98,7 @@ TEST_F(SaveTest, NamesAllThatDoesNotFitAndChangesNothing) {
   nn::write_safetensors(path(), file);
   Net net;
   const Net before = clone(net);
-  EXPECT_EQ(error([&] { nn::load(path(), net); }),
+  EXPECT_EQ(error_of([&] { nn::load(path(), net); }),
             "load: " + path().string() +
                 " is not of this module:"
                 "\n  missing: 'second.b' (2)"
@@ -118,17 +110,18 @@ TEST_F(SaveTest, NamesAllThatDoesNotFitAndChangesNothing) {
 
 TEST_F(SaveTest, AFileThatIsNotThereIsNamed) {
   Net net;
-  EXPECT_NE(error([&] { nn::load(path(), net); }).find(path().string()), std::string::npos);
-  EXPECT_NE(error([&] { nn::save(folder_ / "none" / "model", net); }).find("none/model"),
+  EXPECT_NE(error_of([&] { nn::load(path(), net); }).find(path().string()), std::string::npos);
+  EXPECT_NE(error_of([&] { nn::save(folder_ / "none" / "model", net); }).find("none/model"),
             std::string::npos);
 }
 
 TEST_F(SaveTest, ASequentialMustBeBuilt) {
   nn::Sequential model({nn::layers::LSTM(3), nn::layers::Dense(1)});
-  EXPECT_NE(error([&] { nn::save(path(), model); }).find("no parameters"), std::string::npos);
+  EXPECT_NE(error_of([&] { nn::save(path(), model); }).find("no parameters"), std::string::npos);
   nn::save(path(), model.build({5, 2}));
   nn::Sequential loaded({nn::layers::LSTM(3), nn::layers::Dense(1)});
-  EXPECT_NE(error([&] { nn::load(path(), loaded); }).find("once it is built"), std::string::npos);
+  EXPECT_NE(error_of([&] { nn::load(path(), loaded); }).find("once it is built"),
+            std::string::npos);
   nn::load(path(), loaded.build({5, 2}));
   const Var x = Tensor::full({2, 5, 2}, 0.3);
   EXPECT_EQ(loaded(x).tensor().to_vector(), model(x).tensor().to_vector());

@@ -1,4 +1,3 @@
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,8 @@
 #include <xgrad/ops/pointwise.hpp>
 #include <xgrad/ops/shape.hpp>
 
+#include "error_of.hpp"
+
 namespace {
 
 using namespace xgrad;
@@ -19,15 +20,6 @@ namespace layers = nn::layers;
 
 Tensor numbers(const Shape& shape, std::uint64_t key = 1) {
   return Generator(key).uniform(shape, -1, 1);
-}
-
-std::string error(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 std::vector<std::string> names(const nn::Module& module) {
@@ -228,10 +220,10 @@ TEST(Sequential, ACopySharesACloneDoesNot) {
 }
 
 TEST(Sequential, ErrorsNameTheLayer) {
-  EXPECT_EQ(error([] { nn::Sequential(std::vector<nn::Layer>()); }),
+  EXPECT_EQ(error_of([] { nn::Sequential(std::vector<nn::Layer>()); }),
             "sequential: there are no layers: give it at least one");
   nn::Sequential flat({layers::LSTM(3), layers::LSTM(2)});
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               flat.build({4, 1});
             }),
             "sequential: lstm_1 on an input of (N,3): the input must be (batch, steps, features)");
@@ -239,30 +231,33 @@ TEST(Sequential, ErrorsNameTheLayer) {
   EXPECT_TRUE(flat.parameters().empty());
 
   for (const nn::Layer& layer : {nn::Layer(layers::LSTM(0)), nn::Layer(layers::Dense(-1))}) {
-    EXPECT_NE(error([&] {
+    EXPECT_NE(error_of([&] {
                 nn::Sequential({layer}).build({4, 1});
               }).find("it must be at least 1"),
               std::string::npos);
   }
 
   nn::Sequential words({layers::Embedding(10, 5)});
-  EXPECT_NE(error([&] {
+  EXPECT_NE(error_of([&] {
               words(Tensor::full({1, 2}, 0.5));
             }).find("0.500000 is not a whole number"),
             std::string::npos);
-  EXPECT_NE(error([&] {
+  EXPECT_NE(error_of([&] {
               words(Tensor::full({1, 2}, 10));
             }).find("sequential: embedding_0"),
             std::string::npos);
 
   nn::Sequential model({layers::Dense(3), layers::Dense(1)});
   model.build({4});
-  EXPECT_EQ(error([&] {
+  EXPECT_EQ(error_of([&] {
               model(Tensor::zeros({2, 5}));
             }).find("sequential: dense_0 on an input of (2,5): "),
             0U);
   const nn::Sequential unbuilt({layers::Dense(3)});
-  EXPECT_NE(error([&] { unbuilt(Tensor::zeros({2, 5})); }).find("is not built"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              unbuilt(Tensor::zeros({2, 5}));
+            }).find("is not built"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <limits>
 #include <sstream>
 #include <string>
@@ -19,10 +18,13 @@
 #include <xgrad/core/error.hpp>
 #include <xgrad/nn/serialize.hpp>
 
+#include "error_of.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
 using xgrad::DType;
+using xgrad::error_of;
 using xgrad::Shape;
 using xgrad::Tensor;
 using xgrad::nn::read_safetensors;
@@ -67,15 +69,7 @@ class SafetensorsTest : public testing::Test {
   /// The text of the error that reading these bytes gives.
   std::string read_error(const std::string& bytes) const {
     spill(path(), bytes);
-    return error([&] { read_safetensors(path()); });
-  }
-  static std::string error(const std::function<void()>& f) {
-    try {
-      f();
-    } catch (const xgrad::Error& e) {
-      return e.what();
-    }
-    return "no error";
+    return error_of([&] { read_safetensors(path()); });
   }
 
   fs::path folder_;
@@ -242,24 +236,27 @@ TEST_F(SafetensorsTest, ErrorsNameTheReason) {
 }
 
 TEST_F(SafetensorsTest, UnreadableFilesAreNamed) {
-  EXPECT_NE(error([&] { read_safetensors(path("none")); }).find("No such file"), std::string::npos);
-  EXPECT_NE(error([&] { read_safetensors(folder_); }).find("not a file"), std::string::npos);
+  EXPECT_NE(error_of([&] { read_safetensors(path("none")); }).find("No such file"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { read_safetensors(folder_); }).find("not a file"), std::string::npos);
   ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
-  EXPECT_NE(error([&] { read_safetensors(path("pipe")); }).find("not a file"), std::string::npos);
+  EXPECT_NE(error_of([&] { read_safetensors(path("pipe")); }).find("not a file"),
+            std::string::npos);
 }
 
 TEST_F(SafetensorsTest, RefusesWhatTheFormatCannotHold) {
   SafetensorsFile file;
   file.tensors["z"] = Tensor::zeros({2}, DType::complex128);
-  EXPECT_EQ(error([&] { write_safetensors(path(), file); }),
+  EXPECT_EQ(error_of([&] { write_safetensors(path(), file); }),
             "write_safetensors: " + path().string() +
                 ": tensor 'z' is complex128: must be float32 or float64");
   file.tensors = {{"__metadata__", Tensor::zeros({2})}};
-  EXPECT_NE(error([&] { write_safetensors(path(), file); }).find("cannot be named"),
+  EXPECT_NE(error_of([&] { write_safetensors(path(), file); }).find("cannot be named"),
             std::string::npos);
   file.tensors.clear();
   file.metadata["k"] = "\xff";
-  EXPECT_NE(error([&] { write_safetensors(path(), file); }).find("valid UTF-8"), std::string::npos);
+  EXPECT_NE(error_of([&] { write_safetensors(path(), file); }).find("valid UTF-8"),
+            std::string::npos);
   EXPECT_EQ(files(), 0U);
 }
 
@@ -275,7 +272,7 @@ TEST_F(SafetensorsTest, AFailedWriteLeavesTheOldFileAndNothingElse) {
   const struct rlimit small = {65536, limit.rlim_max};
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const std::string text = error([&] { write_safetensors(path(), large); });
+  const std::string text = error_of([&] { write_safetensors(path(), large); });
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
   std::signal(SIGXFSZ, handler);
 
@@ -285,14 +282,14 @@ TEST_F(SafetensorsTest, AFailedWriteLeavesTheOldFileAndNothingElse) {
 }
 
 TEST_F(SafetensorsTest, AFolderThatIsNotThereIsNamed) {
-  const std::string text = error([&] { write_safetensors(path("none/file"), example()); });
+  const std::string text = error_of([&] { write_safetensors(path("none/file"), example()); });
   EXPECT_NE(text.find("none/file"), std::string::npos);
   EXPECT_NE(text.find("No such file or directory"), std::string::npos);
 }
 
 TEST_F(SafetensorsTest, AFolderInTheWayLeavesNothingBehind) {
   fs::create_directory(path());
-  EXPECT_EQ(error([&] { write_safetensors(path(), example()); }),
+  EXPECT_EQ(error_of([&] { write_safetensors(path(), example()); }),
             "write_safetensors: " + path().string() + ": not a file");
   EXPECT_EQ(files(), 1U);
 }
@@ -301,7 +298,7 @@ TEST_F(SafetensorsTest, APipeStaysAPipe) {
   ASSERT_EQ(::mkfifo(path().c_str(), 0600), 0);
   fs::create_symlink(path(), path("link"));
   for (const fs::path& name : {path(), path("link")}) {
-    EXPECT_NE(error([&] { write_safetensors(name, example()); }).find("not a file"),
+    EXPECT_NE(error_of([&] { write_safetensors(name, example()); }).find("not a file"),
               std::string::npos);
   }
   EXPECT_TRUE(fs::is_fifo(path()));
@@ -312,7 +309,7 @@ TEST_F(SafetensorsTest, AFileThatMayNotBeWrittenStays) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write every file";
   write_safetensors(path(), {});
   fs::permissions(path(), fs::perms::owner_read);
-  EXPECT_NE(error([&] { write_safetensors(path(), example()); }).find("Permission denied"),
+  EXPECT_NE(error_of([&] { write_safetensors(path(), example()); }).find("Permission denied"),
             std::string::npos);
   EXPECT_TRUE(read_safetensors(path()).tensors.empty());
 }
@@ -337,7 +334,7 @@ TEST_F(SafetensorsTest, FollowsLinksToAFileThatIsNotThereYet) {
   EXPECT_EQ(read_safetensors(path("runs/next")).tensors.size(), 4U);
 
   fs::create_symlink("round", path("round"));
-  EXPECT_NE(error([&] { write_safetensors(path("round"), example()); }).find("leads to itself"),
+  EXPECT_NE(error_of([&] { write_safetensors(path("round"), example()); }).find("leads to itself"),
             std::string::npos);
 }
 

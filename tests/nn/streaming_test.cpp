@@ -3,6 +3,8 @@
 
 #include <xgrad/xgrad.hpp>
 
+#include "error_of.hpp"
+
 namespace xgrad {
 namespace {
 
@@ -71,14 +73,6 @@ TEST(Streaming, IsRecordedLikeAnyOp) {
 }
 
 TEST(Streaming, Errors) {
-  const auto error_of = [](auto&& f) -> std::string {
-    try {
-      f();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  };
   nn::LSTM net(3, 4);
   auto states = net.zero_state(2);
   EXPECT_EQ(error_of([&] {

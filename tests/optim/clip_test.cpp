@@ -9,6 +9,8 @@
 #include <xgrad/optim/elements.hpp>
 #include <xgrad/xgrad.hpp>
 
+#include "error_of.hpp"
+
 namespace xgrad {
 namespace {
 
@@ -111,14 +113,6 @@ TEST(ClipValue, ClipsEachElement) {
 }
 
 TEST(Clip, ChecksItsArguments) {
-  const auto error_of = [](const auto& f) -> std::string {
-    try {
-      f();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  };
   const Var p = with_gradient({1.0});
   EXPECT_EQ(error_of([&] { optim::clip_norm({p}, -1.0); }),
             "clip_norm: max_norm is -1: it must be at least 0");

@@ -10,6 +10,8 @@
 #include <xgrad/optim/elements.hpp>
 #include <xgrad/xgrad.hpp>
 
+#include "error_of.hpp"
+
 namespace xgrad {
 namespace {
 
@@ -74,15 +76,6 @@ void give_gradient(const Var& p, int step) {
     gradient[i] = gradient[i] + std::sin(static_cast<double>(i) + 1.7 * step);
   }
   p.add_grad(Tensor(p.shape(), gradient).to(p.dtype()));
-}
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 class EveryOptimizer : public ::testing::TestWithParam<Kind> {};

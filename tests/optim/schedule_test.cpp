@@ -1,5 +1,4 @@
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -8,6 +7,7 @@
 
 #include <xgrad/xgrad.hpp>
 
+#include "error_of.hpp"
 #include "reference/reference.hpp"
 
 namespace xgrad {
@@ -92,15 +92,6 @@ TEST(Plateau, LeavesOutReductionsThatAreNone) {
     plateau.observe(1.0);
     EXPECT_EQ(plateau.observe(1.0), options.lr);
   }
-}
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Plateau, RefusesAForeignState) {

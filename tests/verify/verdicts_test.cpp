@@ -3,6 +3,7 @@
 
 #include <xgrad/xgrad.hpp>
 
+#include "error_of.hpp"
 #include "mutants/planted_op.hpp"
 
 namespace xgrad {
@@ -45,14 +46,6 @@ TEST(Verdicts, AKinkAtThePoint) {
 }
 
 TEST(Verdicts, NothingIsConfirmedByNoProjectionsOrSamples) {
-  const auto error_of = [](const auto& f) -> std::string {
-    try {
-      f();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  };
   const auto f = [](const Vars& in) { return Var(in[0] * in[0]); };
   const std::vector<NamedVar> x{{"x", vector({1, 2})}};
   EXPECT_EQ(error_of([&] { gradcheck(f, x, {.fast = true, .projections = 0}); }),
