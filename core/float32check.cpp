@@ -111,24 +111,6 @@ void judge(Float32Tensor& tensor, const Values& float32, const Values& float64,
   }
 }
 
-/// Puts values and dtypes of inputs back.
-class KeptInputs {
- public:
-  explicit KeptInputs(const CheckedInputs& inputs) : inputs_(inputs) {
-    for (const NamedVar& input : inputs.checked) values_.push_back(input.var.tensor().copy());
-  }
-  ~KeptInputs() {
-    inputs_.convert(DType::float64);
-    for (std::size_t i = 0; i < values_.size(); ++i) inputs_.checked[i].var.assign(values_[i]);
-  }
-  KeptInputs(const KeptInputs&) = delete;
-  KeptInputs& operator=(const KeptInputs&) = delete;
-
- private:
-  const CheckedInputs& inputs_;
-  std::vector<Tensor> values_;
-};
-
 /// The part of all results that belongs to one of them.
 Values part_of(const Values& all, std::size_t begin, Index size) {
   const auto from = all.begin() + static_cast<std::ptrdiff_t>(begin);

@@ -231,7 +231,12 @@ class Check {
       : inputs_(inputs),
         options_(options),
         subject_(f, inputs, options.generators),
-        random_(options.seed) {}
+        random_(options.seed) {
+    if (options.projections < 1) {
+      throw Error("gradcheck: projections is " + std::to_string(options.projections) +
+                  ": it must be at least 1");
+    }
+  }
 
   GradcheckReport run() {
     report_.fast = options_.fast;
@@ -438,23 +443,15 @@ class Check {
   std::vector<std::vector<ComplexStep::Derivative>> complex_;  ///< empty: not to be had
 };
 
-void check(const GradcheckOptions& options) {
-  if (options.projections >= 1) return;
-  throw Error("gradcheck: projections is " + std::to_string(options.projections) +
-              ": it must be at least 1");
-}
-
 }  // namespace
 
 GradcheckReport gradcheck(const std::function<Results()>& f, const CheckedInputs& inputs,
                           const GradcheckOptions& options) {
-  check(options);
   return Check(f, inputs, options).run();
 }
 
 GradcheckReport gradgradcheck(const std::function<Results()>& f, const CheckedInputs& inputs,
                               const GradcheckOptions& options) {
-  check(options);
   // The gradient of f as a function of its inputs and of the covectors of its results.
   const ReplayedGenerators generators(options.generators);
   Results results;

@@ -9,7 +9,6 @@ namespace xgrad::detail {
 namespace {
 
 constexpr Index at_once = 8;
-constexpr Index rows_of_a_sum = 256;       // more are summed in parts, which are rounded less often
 constexpr Index grain = 64;                // columns of a part
 constexpr Index elements_per_part = 8192;  // which are worth a second thread
 

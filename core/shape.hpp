@@ -78,14 +78,15 @@ inline Index element_count(const Shape& shape) {
   return n;
 }
 
-/// The same, or -1 if an Index cannot hold it, nor strides: a 0 does not excuse other extents.
-inline Index checked_count(const Shape& shape) {
-  Index n = 1;
-  bool too_large = false;
+/// True if an Index cannot hold the elements' bytes, or the strides: an extent of 0 does not excuse
+/// others.
+inline bool too_large(const Shape& shape, std::size_t item_bytes) {
+  Index bytes = static_cast<Index>(item_bytes);
+  bool overflows = false;
   for (Index extent : shape) {
-    too_large = __builtin_mul_overflow(n, extent == 0 ? 1 : extent, &n) || too_large;
+    overflows = __builtin_mul_overflow(bytes, extent > 1 ? extent : 1, &bytes) || overflows;
   }
-  return too_large ? -1 : element_count(shape);
+  return overflows;
 }
 
 /// "(2,3)"; "()" for a scalar.

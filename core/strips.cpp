@@ -3,6 +3,7 @@
 #include <cstring>
 #include <span>
 
+#include <xgrad/core/row_sum.hpp>
 #include <xgrad/core/strips.hpp>
 #include <xgrad/core/threads.hpp>
 
@@ -11,7 +12,6 @@ namespace {
 
 constexpr Index parallel_elements = 800;  // of the result, for each thread
 constexpr Index summed_elements = 8192;   // the same, where gradients are sums of rows or of leaves
-constexpr Index summed_rows = 256;        // in a part of such a sum
 constexpr Index parallel_rows = 8;        // or so many rows, as in products
 constexpr Index parallel_cols = 64;
 constexpr Index copied_elements = 65536;  // of a result whose operands are copied
@@ -237,8 +237,7 @@ bool sums_rows(const Strips& strips, int leaves) {
          std::any_of(strips.leaf, strips.leaf + leaves, is_summed);
 }
 
-/// Runs a kernel that sums gradients over rows. The sums are taken in parts and then added:
-/// rounding grows with the number of parts, not of rows.
+/// Runs a kernel that sums gradients over rows, in parts.
 template <class T>
 void compute_sums(StripKernel kernel, const Strips& all, int leaves) {
   const auto cols = static_cast<std::size_t>(all.cols);
@@ -246,11 +245,11 @@ void compute_sums(StripKernel kernel, const Strips& all, int leaves) {
   PoolVector<T> sums(static_cast<std::size_t>(leaves) * cols);
   Strips part;
   copy_used(all, leaves, part);
-  for (Index row = 0; row < all.rows; row += summed_rows) {
+  for (Index row = 0; row < all.rows; row += rows_of_a_sum) {
     const auto at = [row](const void* first, Index row_stride) {
       return const_cast<T*>(static_cast<const T*>(first)) + row * row_stride;
     };
-    part.rows = std::min(summed_rows, all.rows - row);
+    part.rows = std::min(rows_of_a_sum, all.rows - row);
     part.gradient = at(all.gradient, all.gradient_row);
     std::fill(sums.begin(), sums.end(), T(0));
     for (int k = 0; k < leaves; ++k) {
@@ -277,7 +276,7 @@ void compute_sums(StripKernel kernel, const Strips& all, int leaves) {
 /// Runs a kernel, which may sum gradients over so many rows that it is worth parts.
 template <class T>
 void compute(StripKernel kernel, const Strips& strips, int leaves) {
-  if (strips.rows <= summed_rows || !sums_rows(strips, leaves)) return kernel(strips);
+  if (strips.rows <= rows_of_a_sum || !sums_rows(strips, leaves)) return kernel(strips);
   compute_sums<T>(kernel, strips, leaves);
 }
 
@@ -439,7 +438,7 @@ void backward_on_copies(StripKernel kernel, const Layout& layout, const Strips& 
       }
     }
     // Parts of a few wide rows would cost more than they gain.
-    if (all.rows > summed_rows && block.rows >= 8 && sums_rows(strips, leaves)) {
+    if (all.rows > rows_of_a_sum && block.rows >= 8 && sums_rows(strips, leaves)) {
       compute_sums<T>(kernel, strips, leaves);
     } else {
       kernel(strips);

@@ -61,18 +61,21 @@ void ReplayedGenerators::rewind() const {
   for (std::size_t i = 0; i < states_.size(); ++i) *generators_[i] = states_[i];
 }
 
-Subject::Subject(const std::function<Results()>& f, const CheckedInputs& inputs,
-                 const std::vector<Generator*>& generators)
-    : f_(f), inputs_(inputs), generators_(generators) {
-  for (const NamedVar& input : inputs.checked) {
-    values_.push_back(input.var.tensor().copy());
-    origin_.push_back(input.var.tensor().to_vector());
-  }
+KeptInputs::KeptInputs(const CheckedInputs& inputs) : inputs_(inputs) {
+  for (const NamedVar& input : inputs.checked) values_.push_back(input.var.tensor().copy());
 }
 
-Subject::~Subject() {
+KeptInputs::~KeptInputs() {
   inputs_.convert(DType::float64);
   for (std::size_t i = 0; i < values_.size(); ++i) inputs_.checked[i].var.assign(values_[i]);
+}
+
+Subject::Subject(const std::function<Results()>& f, const CheckedInputs& inputs,
+                 const std::vector<Generator*>& generators)
+    : f_(f), inputs_(inputs), generators_(generators), kept_(inputs) {
+  for (const NamedVar& input : inputs.checked) {
+    origin_.push_back(input.var.tensor().to_vector());
+  }
 }
 
 void Subject::assign(std::size_t input, const std::vector<double>& values) const {

@@ -34,12 +34,24 @@ class ReplayedGenerators {
   std::vector<Generator> states_;
 };
 
+/// Puts values and dtypes of inputs back.
+class KeptInputs {
+ public:
+  explicit KeptInputs(const CheckedInputs& inputs);
+  ~KeptInputs();
+  KeptInputs(const KeptInputs&) = delete;
+  KeptInputs& operator=(const KeptInputs&) = delete;
+
+ private:
+  const CheckedInputs& inputs_;
+  std::vector<Tensor> values_;
+};
+
+/// While it lives, the inputs' values may change.
 class Subject {
  public:
   Subject(const std::function<Results()>& f, const CheckedInputs& inputs,
           const std::vector<Generator*>& generators);
-  /// Puts values and dtypes of the inputs back.
-  ~Subject();
   Subject(const Subject&) = delete;
   Subject& operator=(const Subject&) = delete;
 
@@ -75,7 +87,7 @@ class Subject {
   const std::function<Results()>& f_;
   const CheckedInputs& inputs_;
   ReplayedGenerators generators_;
-  std::vector<Tensor> values_;
+  KeptInputs kept_;
   std::vector<std::vector<double>> origin_;
   Index evaluations_ = 0;
 };

@@ -54,14 +54,12 @@ void check_count(const Shape& shape, std::size_t count) {
 
 Tensor::Tensor(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype) {
   [[maybe_unused]] static const bool checked = (detail::check_processor(), true);
-  Index bytes = static_cast<Index>(item_size(dtype));
-  bool too_large = false;
   for (Index extent : shape) {
     if (extent < 0) throw Error("tensor: shape " + to_string(shape) + ": extents are at least 0");
-    // An extent of 0 does not excuse others whose strides overflow.
-    too_large = __builtin_mul_overflow(bytes, std::max<Index>(1, extent), &bytes) || too_large;
   }
-  if (too_large) throw Error("tensor: shape " + to_string(shape) + " is larger than any memory");
+  if (too_large(shape, item_size(dtype))) {
+    throw Error("tensor: shape " + to_string(shape) + " is larger than any memory");
+  }
   strides_ = contiguous_strides(shape);
   buffer_ = detail::Buffer::allocate(static_cast<std::size_t>(size()) * item_size(dtype));
   data_ = buffer_->address();

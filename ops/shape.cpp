@@ -119,18 +119,20 @@ struct Flip {
 
 Var reshape(const Var& x, const Shape& shape) {
   Shape wanted = shape;
-  Index known = 1;
   Index* unknown = nullptr;
   bool valid = true;
   for (Index& extent : wanted) {
     if (extent == -1 && !unknown) {
       unknown = &extent;
+      extent = 1;
     } else {
-      valid = valid && extent >= 0 && !__builtin_mul_overflow(known, extent, &known);
+      valid = valid && extent >= 0;
     }
   }
-  if (unknown && valid && known != 0) *unknown = x.size() / known;
-  if (!valid || (unknown && known == 0) || checked_count(wanted) != x.size()) {
+  valid = valid && !too_large(wanted, item_size(x.dtype()));
+  const Index known = valid ? element_count(wanted) : 0;
+  if (unknown && known > 0) *unknown = x.size() / known;
+  if (!valid || (unknown && known == 0) || element_count(wanted) != x.size()) {
     throw Error(describe("reshape", x) + ", the new shape is " + to_string(shape) +
                 ": both must hold the same number of elements");
   }
