@@ -12,7 +12,6 @@ struct Identity {
   static constexpr const char* name = "copy";
   static constexpr bool exact = true;
   static constexpr bool identity = true;
-  static constexpr std::uint32_t addends = 1;
   static auto value(auto x) { return x; }
   static auto pullback(auto g, auto, auto) { return g; }
 };

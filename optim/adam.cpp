@@ -21,7 +21,8 @@ Adam::Adam(const char* name, const std::vector<Var>& parameters, const AdamOptio
 }
 
 void Adam::update(const Update& update) {
-  const auto [beta1, beta2] = options_.betas;
+  const double beta1 = options_.betas[0];
+  const double beta2 = options_.betas[1];
   const auto t = static_cast<double>(update.step);
   const double step_size = learning_rate() / (1 - std::pow(beta1, t));
   const double root_correction = std::sqrt(1 - std::pow(beta2, t));
