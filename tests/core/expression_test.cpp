@@ -6,6 +6,8 @@
 
 #include <xgrad/xgrad.hpp>
 
+#include "rounding.hpp"
+
 namespace xgrad {
 namespace {
 
@@ -43,7 +45,9 @@ TEST(UserOp, APointwiseOpFusesAndHasAnyDerivative) {
   EXPECT_EQ(tape.size(), 1u);
   for (Index i = 0; i < 7; ++i) {
     const double v = x[i].item();
-    EXPECT_NEAR(y[i].item(), 2 * v * std::tanh(std::log1p(std::exp(v))) + v, 1e-14);
+    const double roundings = 2 * (3 * testing::elementary + 4);
+    EXPECT_NEAR(y[i].item(), 2 * v * std::tanh(std::log1p(std::exp(v))) + v,
+                testing::rounding_bound(DType::float64, roundings, 3 * std::abs(v)));
   }
   EXPECT_TRUE(gradcheck([](const auto& in) { return Var(2.0 * mish(in[0]) + in[0]); }, {{"x", x}}));
   EXPECT_TRUE(gradcheck(
@@ -76,7 +80,10 @@ void check_pair(const Var& a, const Var& b) {
   const std::vector<double> bv = broadcast_to(b, shape).tensor().to_vector();
   const std::vector<double> yv = y.tensor().to_vector();
   for (std::size_t i = 0; i < yv.size(); ++i) {
-    ASSERT_NEAR(yv[i], av[i] * std::tanh(bv[i]) + av[i], 1e-14) << i;
+    const double roundings = 2 * (testing::elementary + 2);
+    ASSERT_NEAR(yv[i], av[i] * std::tanh(bv[i]) + av[i],
+                testing::rounding_bound(DType::float64, roundings, 2 * std::abs(av[i])))
+        << i;
   }
   if (y.size() > 0 && y.size() < 300) {
     const auto report = gradcheck(f, {{"a", a}, {"b", b}});
@@ -131,8 +138,8 @@ TEST(Layouts, GradientsOfOverlappingViewsAddUp) {
   }
 }
 
-// Each part and the sum of the parts is rounded as often as it has terms: by 6e-8, and all in the
-// same direction here. One after the other 1e5 rows would be off by 1e-3.
+// Each part and the sum of the parts is rounded as often as it has terms, and all in the same
+// direction here. One after the other 1e5 rows would be off by 1e-3.
 TEST(Layouts, SumsOfManyRowsAreRoundedAFewTimes) {
   const Index rows = 100'000;
   const double exact = static_cast<double>(2.2F) * static_cast<double>(rows);
@@ -144,7 +151,7 @@ TEST(Layouts, SumsOfManyRowsAreRoundedAFewTimes) {
     const auto expect = [&](const Var& y, double roundings) {
       // The gradient of a sum is one number for all elements, that of the product an array.
       for (const Var& loss : {sum(y), sum(Var(y * ones))}) {
-        const double limit = roundings * 0x1p-24 * exact;
+        const double limit = testing::rounding_bound(DType::float32, roundings, exact);
         const std::vector<Var> gradients = grad(loss, {b}, {.retain = true});
         for (const double g : gradients[0].tensor().to_vector()) EXPECT_NEAR(g, exact, limit);
       }
@@ -167,7 +174,9 @@ TEST(Layouts, Float32AgreesWithFloat64) {
   };
   const std::vector<double> exact = f(x).tensor().to_vector();
   const std::vector<double> single = f(x.to(DType::float32)).tensor().to_vector();
-  for (std::size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(single[i], exact[i], 1e-6);
+  // Two terms of at most 1, and functions whose slopes times x are at most 1.
+  const double bound = testing::rounding_bound(DType::float32, 3 * testing::elementary + 6, 2);
+  for (std::size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(single[i], exact[i], bound);
 }
 
 TEST(Complex, TheCompositeIsWalkedOpByOp) {
@@ -177,11 +186,13 @@ TEST(Complex, TheCompositeIsWalkedOpByOp) {
   const Var y = sigmoid(Var(x)) * tanh(Var(x)) + 2.0;
   const std::complex<double> s = 1.0 / (1.0 + std::exp(-z)), t = std::tanh(z);
   EXPECT_EQ(y.dtype(), DType::complex128);
-  EXPECT_NEAR(y.tensor().data<std::complex<double>>()->real(), (s * t + 2.0).real(), 1e-15);
+  const double bound =
+      testing::rounding_bound(DType::float64, 2 * (2 * testing::elementary + 4), 3);
+  EXPECT_NEAR(y.tensor().data<std::complex<double>>()->real(), (s * t + 2.0).real(), bound);
   // The complex step: the imaginary part over its size is the derivative, without cancellation.
   const double sr = s.real(), tr = t.real();
   EXPECT_NEAR(y.tensor().data<std::complex<double>>()->imag() / 1e-20,
-              sr * (1 - sr) * tr + sr * (1 - tr * tr), 1e-15);
+              sr * (1 - sr) * tr + sr * (1 - tr * tr), bound);
   const Var z_again = x;
   EXPECT_THROW(Var{abs(z_again)}, Error);
 }

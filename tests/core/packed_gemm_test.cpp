@@ -14,6 +14,8 @@
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/packed_gemm.hpp>
 
+#include "rounding.hpp"
+
 namespace {
 
 using xgrad::detail::packed_gemm;
@@ -190,9 +192,8 @@ TYPED_TEST(PackedGemm, IsTheProduct) {
           exact += term;
           magnitude += std::abs(term);
         }
-        const long double bound = static_cast<long double>(p.k + 1) *
-                                  static_cast<long double>(std::numeric_limits<T>::epsilon()) *
-                                  magnitude;
+        const double bound = xgrad::testing::rounding_bound(
+            xgrad::dtype_of<T>(), static_cast<double>(p.k + 1), static_cast<double>(magnitude));
         ASSERT_LE(std::abs(static_cast<long double>(actual[i * p.ldc + j]) - exact), bound)
             << p.name() << ": element (" << i << "," << j << ")";
       }

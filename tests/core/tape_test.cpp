@@ -6,6 +6,7 @@
 #include <xgrad/xgrad.hpp>
 
 #include "error_of.hpp"
+#include "rounding.hpp"
 
 namespace xgrad {
 namespace {
@@ -162,9 +163,13 @@ TEST(Grad, DerivativesOfThirdOrder) {
     const Var second = grad(sum(first), {w}, {.create_graph = true})[0];
     const Var third = grad(sum(second), {w})[0];
     const double t = std::tanh(x), s = 1 - t * t;  // s is the derivative of tanh
-    EXPECT_NEAR(first.item(), s * x + t, 1e-14);
-    EXPECT_NEAR(second.item(), -2 * t * s * x + 2 * s, 1e-14);
-    EXPECT_NEAR(third.item(), -2 * s * s * x + 4 * t * t * s * x - 6 * t * s, 1e-13);
+    const double roundings = 2 * (testing::elementary + 6);
+    const auto bound = [&](double terms) {  // each of at most 1 or |x|
+      return testing::rounding_bound(DType::float64, roundings, terms * std::max(1.0, std::abs(x)));
+    };
+    EXPECT_NEAR(first.item(), s * x + t, bound(2));
+    EXPECT_NEAR(second.item(), -2 * t * s * x + 2 * s, bound(4));
+    EXPECT_NEAR(third.item(), -2 * s * s * x + 4 * t * t * s * x - 6 * t * s, bound(12));
   }
 }
 
@@ -191,9 +196,16 @@ TEST(Grad, HessianVectorProductOfAnLstm) {
     return list(gradient(false).tensor());
   };
   const double h = 1e-5;
-  const auto above = moved(h), below = moved(-h);
+  const auto above = moved(h), below = moved(-h), far_above = moved(2 * h),
+             far_below = moved(-2 * h);
   for (std::size_t i = 0; i < product.size(); ++i) {
-    EXPECT_NEAR(product[i], (above[i] - below[i]) / (2 * h), 1e-8);
+    const double quotient = (above[i] - below[i]) / (2 * h);
+    // The error of quotients grows with the square of the step: at 2 h it is larger by 3 times
+    // that at h. Each gradient is a sum over four steps and two rows of three units.
+    const double truncation = std::abs((far_above[i] - far_below[i]) / (4 * h) - quotient);
+    const double rounding = testing::rounding_bound(
+        DType::float64, testing::recurrent_roundings(4, 2 + 3) + 24, 3 * 24 / h);
+    EXPECT_NEAR(product[i], quotient, truncation + rounding);
   }
 }
 

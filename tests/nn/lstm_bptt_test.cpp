@@ -7,11 +7,14 @@
 //   di = dc g i (1 - i)    df = dc c' f (1 - f)    dg = dc i (1 - g^2)    dc' = dc f
 //   dx = dz.Wx^T    dh' = dz.Wh^T    dWx += x^T.dz    dWh += h'^T.dz    db += dz summed over rows
 
+#include <algorithm>
 #include <cmath>
 
 #include <gtest/gtest.h>
 
 #include <xgrad/xgrad.hpp>
+
+#include "rounding.hpp"
 
 namespace xgrad {
 namespace {
@@ -99,12 +102,14 @@ struct Bptt {
   }
 };
 
-void expect_near(const Tensor& actual, const Matrix& expected, const char* what) {
+void expect_near(const Tensor& actual, const Matrix& expected, double tolerance, const char* what) {
   const std::vector<double> values = actual.to_vector();
+  double largest = 1;
+  for (const double value : values) largest = std::max(largest, std::abs(value));
   std::size_t at = 0;
   for (const std::vector<double>& row : expected) {
     for (double e : row) {
-      ASSERT_TRUE(std::abs(values[at] - e) <= 1e-10 * std::max(1.0, std::abs(e)))
+      ASSERT_TRUE(std::abs(values[at] - e) <= tolerance * largest)
           << what << "[" << at << "]: " << values[at] << ", expected " << e;
       ++at;
     }
@@ -143,6 +148,15 @@ void check(const Sizes& sizes, TapeMode mode) {
   const Bptt expected(steps(x.tensor()), matrix(cell.Wx.tensor()), matrix(cell.Wh.tensor()),
                       cell.b.tensor().to_vector(), matrix(h0.tensor()), matrix(c0.tensor()),
                       steps(dys), matrix(dh), matrix(dc));
+
+  // On both sides; the gradients of weights are sums over steps and rows.
+  const double roundings =
+      testing::recurrent_roundings(static_cast<double>(T), static_cast<double>(I + H + 1)) +
+      static_cast<double>(T * B);
+  const double tolerance = testing::rounding_bound(DType::float64, 2 * roundings);
+  const auto expect_near = [&](const Tensor& actual, const Matrix& values, const char* what) {
+    xgrad::expect_near(actual, values, tolerance, what);
+  };
 
   Tape tape(mode);
   const auto [ys, last] = lstm(x, nn::LSTMCell::State{h0, c0});

@@ -6,6 +6,8 @@
 
 #include <xgrad/xgrad.hpp>
 
+#include "rounding.hpp"
+
 namespace xgrad {
 namespace {
 
@@ -237,6 +239,7 @@ TEST(FlightRecorder, GradientNormsAreThoseOfTheStates) {
     const Var ys = stack(outputs);
     for (const Var& g : grad(sum(ys * ys), states)) expected.push_back(detail::norm(g.tensor()));
   }
+  const double roundings = 2 * testing::recurrent_roundings(T, 3 + 4);
   for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
     FlightRecorder recorder;
     recorder.name(lstm);
@@ -246,7 +249,8 @@ TEST(FlightRecorder, GradientNormsAreThoseOfTheStates) {
     const auto rows = recorder.gradient_norms();
     ASSERT_EQ(rows.size(), expected.size());
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      EXPECT_NEAR(rows[i].norm, expected[i], 1e-6) << i;
+      EXPECT_NEAR(rows[i].norm, expected[i], testing::rounding_bound(DType::float32, roundings))
+          << i;
       EXPECT_EQ(rows[i].place.layer, 0);
       EXPECT_EQ(rows[i].place.step, static_cast<Index>(i / 2));
       EXPECT_EQ(rows[i].state, static_cast<Index>(i % 2));

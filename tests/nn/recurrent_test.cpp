@@ -5,6 +5,7 @@
 #include <xgrad/xgrad.hpp>
 
 #include "error_of.hpp"
+#include "rounding.hpp"
 
 namespace xgrad {
 namespace {
@@ -19,9 +20,9 @@ void expect_equal(const Var& a, const Var& b) {
   EXPECT_EQ(a.tensor().to_vector(), b.tensor().to_vector());
 }
 
-void expect_near(const std::vector<double>& a, const std::vector<double>& b) {
+void expect_near(const std::vector<double>& a, const std::vector<double>& b, double bound) {
   ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-13) << i;
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], bound) << i;
 }
 
 /// Eight state members, no `project`, an output of its own.
@@ -103,6 +104,9 @@ void check_rows_are_solo_runs(bool bidirectional) {
     }
   };
   const Tensor covector = draw({5, 3, bidirectional ? 8 : 4});
+  // Twice through two layers, of which the second one reads both directions.
+  const double roundings = 2 * 2 * testing::recurrent_roundings(5, 8 + 4);
+  const double bound = testing::rounding_bound(DType::float64, roundings);
   std::vector<std::vector<double>> outputs;
   {
     Tape tape;
@@ -122,18 +126,17 @@ void check_rows_are_solo_runs(bool bidirectional) {
     for (Index b = 0; b < 3; ++b) {
       const Index n = lengths[static_cast<std::size_t>(b)];
       const auto [ys, last] = net(slice(slice(Var(padded), 0, 0, n), 1, b, b + 1));
-      expect_near(ys.tensor().to_vector(), outputs[static_cast<std::size_t>(2 * b)]);
+      expect_near(ys.tensor().to_vector(), outputs[static_cast<std::size_t>(2 * b)], bound);
       expect_near(net.final_output(last).tensor().to_vector(),
-                  outputs[static_cast<std::size_t>(2 * b + 1)]);
+                  outputs[static_cast<std::size_t>(2 * b + 1)], bound);
       loss = loss + sum(ys * slice(slice(Var(covector), 0, 0, n), 1, b, b + 1)) +
              sum(net.final_output(last));
     }
     tape.backward(loss);
     take(1);
   }
-  for (std::size_t i = 0; i < gradients[0].size(); ++i) {
-    EXPECT_NEAR(gradients[0][i], gradients[1][i], 1e-12) << i;
-  }
+  // Sums over the steps and rows with covectors of size 1.
+  expect_near(gradients[0], gradients[1], 5 * 3 * bound);
 }
 
 TEST(Recurrent, EachRaggedRowIsItsSoloRun) {
@@ -239,10 +242,12 @@ TEST(Recurrent, AStateWithoutABatchAxisHasNoLengths) {
 TEST(Init, GatesAreOrthogonalBlocks) {
   seed(1);
   const nn::LSTMCell cell(3, 6);
+  // Orthogonal to the rounding of each entry, and the product's sums of six terms.
+  const double bound = testing::rounding_bound(DType::float32, 2 + 6);
   for (Index gate = 0; gate < 4; ++gate) {
     const Var block = slice(cell.Wh, 1, gate * 6, gate * 6 + 6);
     const std::vector<double> product = matmul(transpose(block), block).tensor().to_vector();
-    for (std::size_t i = 0; i < 36; ++i) EXPECT_NEAR(product[i], i % 7 == 0 ? 1 : 0, 1e-6);
+    for (std::size_t i = 0; i < 36; ++i) EXPECT_NEAR(product[i], i % 7 == 0 ? 1 : 0, bound);
   }
 }
 

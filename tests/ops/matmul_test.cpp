@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 
 #include "ops/op_rows.hpp"
 #include "ops/reference_case.hpp"
+#include "rounding.hpp"
 
 namespace xgrad::testing {
 namespace {
@@ -22,7 +25,7 @@ using Vars = std::span<const Var>;
 void check(const char* group, const Evaluate& op) {
   const std::vector<std::string> cases = cases_of(group);
   ASSERT_FALSE(cases.empty());
-  for (const std::string& name : cases) check_case(name, op, {.magnitude = 1});
+  for (const std::string& name : cases) check_case(name, op, {.products = true});
 }
 
 TEST(Matmul, Reference) {
@@ -49,20 +52,27 @@ TEST(Matmul, HigherDerivatives) {
   check_derivatives([&](Vars x) { return matmul(x[0], matmul(x[0], x[0])); }, {numbers({3, 3}, 7)});
 }
 
-/// The same product element by element, in double.
-std::vector<double> product(const Var& a, const Var& b) {
+Var sizes(const Var& x) { return abs(x); }
+
+/// Compares with the same product element by element, in double.
+void expect_product(const Var& a, const Var& b) {
   const Index m = a.shape()[0], k = a.shape()[1], n = b.shape()[1];
   const std::vector<double> x = a.tensor().to_vector(), y = b.tensor().to_vector();
-  std::vector<double> z(static_cast<std::size_t>(m * n), 0.0);
+  std::vector<double> z(static_cast<std::size_t>(m * n), 0.0), magnitudes = z;
   for (Index i = 0; i < m; ++i) {
     for (Index j = 0; j < n; ++j) {
+      const auto at = static_cast<std::size_t>(i * n + j);
       for (Index l = 0; l < k; ++l) {
-        z[static_cast<std::size_t>(i * n + j)] +=
+        const double term =
             x[static_cast<std::size_t>(i * k + l)] * y[static_cast<std::size_t>(l * n + j)];
+        z[at] += term;
+        magnitudes[at] += std::abs(term);
       }
     }
   }
-  return z;
+  const auto roundings = static_cast<double>(2 * k);  // k on both sides
+  expect_close(matmul(a, b).tensor().to_vector(), z, rounding_bound(DType::float64, roundings),
+               magnitudes);
 }
 
 TEST(Matmul, TakesViewsOfAnyStrides) {
@@ -80,7 +90,7 @@ TEST(Matmul, TakesViewsOfAnyStrides) {
       const Var left = slice(a, 1, 0, k);
       const Var right = slice(b, 0, 0, k);
       SCOPED_TRACE(to_string(left.tensor().strides()) + to_string(right.tensor().strides()));
-      expect_close(matmul(left, right).tensor().to_vector(), product(left, right), 1e-13, 1);
+      expect_product(left, right);
     }
   }
 }
@@ -94,31 +104,38 @@ TEST(Matmul, TallMatricesTransposed) {
         const Var wide = numbers({k, m + 1}, 1);
         const Var b = numbers({k, n}, 2);
         const Var a = transpose(slice(wide, 1, 0, m));
-        expect_close(matmul(a, b).tensor().to_vector(), product(a, b), 1e-13, 1);
+        expect_product(a, b);
         const Var row_major = transpose(wide) + 0.0;
         EXPECT_EQ(row_major.tensor().strides()[1], 1);
-        expect_close(matmul(slice(row_major, 0, 0, m), b).tensor().to_vector(), product(a, b),
-                     1e-13, 1);
+        expect_product(slice(row_major, 0, 0, m), b);
       }
     }
   }
 }
 
-/// Gradients of a function of parameters in both modes.
+/// Gradients of sums of products of parameters in both modes.
 void expect_same_gradients(const std::function<Var(Vars)>& f, const std::vector<Tensor>& values) {
-  std::vector<std::vector<double>> gradients[2];
-  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+  double roundings = 0;
+  const auto gradients = [&](TapeMode mode, const auto& each) {
     std::vector<Var> xs;
-    for (const Tensor& value : values) xs.push_back(parameter(value));
+    for (const Tensor& value : values) xs.push_back(parameter(each(value).tensor()));
     Tape tape(mode);
     const Var y = f(xs);
-    tape.backward(total(y * Var(numbers(y.shape(), 9))));
-    for (const Var& x : xs) {
-      gradients[mode == TapeMode::naive].push_back(x.grad().to_vector());
-    }
-  }
+    const Var loss = total(y * each(numbers(y.shape(), 9)));
+    Index terms = y.size();  // of each sum, at most
+    for (const Var& x : xs) terms = std::max(terms, x.size());
+    roundings = 2 * static_cast<double>(tape.size()) * static_cast<double>(terms);
+    tape.backward(loss);
+    std::vector<std::vector<double>> result;
+    for (const Var& x : xs) result.push_back(x.grad().to_vector());
+    return result;
+  };
+  const auto itself = [](const Var& x) { return x; };
+  const auto fast = gradients(TapeMode::fast, itself);
+  const auto naive = gradients(TapeMode::naive, itself);
+  const auto magnitudes = gradients(TapeMode::naive, sizes);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    expect_close(gradients[0][i], gradients[1][i], 1e-12, 1);
+    expect_close(fast[i], naive[i], rounding_bound(DType::float64, 2 * roundings), magnitudes[i]);
   }
 }
 
@@ -178,7 +195,10 @@ TEST(Matmul, ASecondPassAddsToGradients) {
         if (pass == 1) first[i] = sum;
         std::vector<double> expected = first[i];
         for (double& value : expected) value *= pass;
-        expect_close(sum, expected, 1e-14, 1);
+        // Sums of two rows' gradients at three steps: of 1, and what at most 2 times the later
+        // steps' adds. Only their order differs.
+        const double magnitude = 2 * (1 + (1 + 2) + (1 + 2 + 4)) * pass;
+        expect_close(sum, expected, rounding_bound(DType::float64, 2 * 6 * pass), magnitude);
       }
     }
   }
@@ -207,12 +227,15 @@ TEST(Matmul, AffineOfAMatrixToAdd) {
       },
       {h, W});
   const Var step = Var(z)[1];
-  expect_close(affine(h, W, step).tensor().to_vector(),
-               Var(matmul(h, W) + step).tensor().to_vector(), 1e-13, 1);
+  const auto expect_sum = [&](const Var& addend) {
+    expect_close(affine(h, W, addend).tensor().to_vector(),
+                 Var(matmul(h, W) + addend).tensor().to_vector(),
+                 rounding_bound(DType::float64, 2 * (4 + 1)),
+                 Var(matmul(sizes(h), sizes(W)) + sizes(addend)).tensor().to_vector());
+  };
+  expect_sum(step);
   // Not row-major, one row, and shapes that only broadcast.
-  const Var turned = transpose(Var(numbers({4, 2}, 4)));
-  expect_close(affine(h, W, turned).tensor().to_vector(),
-               Var(matmul(h, W) + turned).tensor().to_vector(), 1e-13, 1);
+  expect_sum(transpose(Var(numbers({4, 2}, 4))));
   EXPECT_EQ(affine(numbers({1, 4}, 5), W, numbers({1, 4}, 6)).shape(), (Shape{1, 4}));
   EXPECT_THROW(affine(h, W, numbers({1, 4}, 6)), Error);
 }
@@ -249,15 +272,14 @@ TEST(Matmul, Complex) {
   const auto complex = [](const Shape& shape, int seed) {
     return Var(numbers(shape, seed, DType::complex128));
   };
+  const auto real = [](const Var& x) { return Var(x.tensor().to(DType::float64)); };
   const Var a = complex({2, 2, 3}, 1);
   const Var W = complex({3, 4}, 2);
   const Var b = complex({4}, 3);
   expect_close(affine(a, W, b).tensor().to_vector(),
-               affine(a.tensor().to(DType::float64), W.tensor().to(DType::float64),
-                      b.tensor().to(DType::float64))
-                   .tensor()
-                   .to_vector(),
-               1e-14, 1);
+               affine(real(a), real(W), real(b)).tensor().to_vector(),
+               rounding_bound(DType::float64, 2 * (3 + 1)),
+               affine(sizes(real(a)), sizes(real(W)), sizes(real(b))).tensor().to_vector());
 }
 
 TEST(Matmul, Errors) {

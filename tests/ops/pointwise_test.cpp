@@ -14,6 +14,7 @@
 
 #include "ops/op_rows.hpp"
 #include "ops/reference_case.hpp"
+#include "rounding.hpp"
 
 namespace xgrad::testing {
 namespace {
@@ -101,7 +102,9 @@ TEST_P(PointwiseReference, ValuesAndGradients) {
     // PyTorch computes this power as a square root; see HalfPowersAreThoseOfStdPow.
     if (name == "pow_0.5/kink" || name == "pow_0.5/special") continue;
     const auto value = [&](const Arguments& a) { return std::vector{group.value(a)}; };
-    check_case(name, value, {.magnitude = group.magnitude, .complex = group.complex});
+    // A power takes over the rounding of its logarithm, of up to 710, as a relative error.
+    const double lost = name.starts_with("pow") ? 710 : 0;
+    check_case(name, value, {.magnitude = group.magnitude, .lost = lost, .complex = group.complex});
   }
 }
 
@@ -140,10 +143,13 @@ TEST(Pointwise, HalfPowersAreThoseOfStdPow) {
 TEST(Pointwise, ErfIsThatOfTheStandardLibrary) {
   for (double x = -6.5; x < 6.6; x += 0.125) {
     const auto [y, slope] = value_and_slope([](const Var& a) { return erf(a); }, x, DType::float64);
-    EXPECT_NEAR(y, std::erf(x), 1e-14) << x;
-    EXPECT_NEAR(slope, 2 / std::sqrt(std::acos(-1.0)) * std::exp(-x * x), 1e-14) << x;
+    // Both sides are rounded; the slope's factor and its exponential, too.
+    EXPECT_NEAR(y, std::erf(x), rounding_bound(DType::float64, 2 * 68)) << x;  // xsimd's, 68 ulp
+    EXPECT_NEAR(slope, 2 / std::sqrt(std::acos(-1.0)) * std::exp(-x * x),
+                rounding_bound(DType::float64, 4 * elementary))
+        << x;
     const auto in_float = value_and_slope([](const Var& a) { return erf(a); }, x, DType::float32);
-    EXPECT_NEAR(in_float.first, std::erf(x), 3e-7) << x;
+    EXPECT_NEAR(in_float.first, std::erf(x), rounding_bound(DType::float32, elementary)) << x;
   }
   EXPECT_THROW(Var(erf(Var(Tensor({1}, {1}, DType::complex128)))), Error);
   using Result = std::pair<double, double>;
@@ -344,7 +350,8 @@ TEST(Pointwise, TheSameVarSeveralTimes) {
     EXPECT_EQ(gradient([&] { return where(x, x, x); }), (std::vector<double>{1, 1, 1}));
     const double ln2 = std::log(2.0);
     expect_close(gradient([&] { return pow(x, x); }),
-                 std::vector{std::sqrt(0.5) * (1 - ln2), 1.0, 4 * (1 + ln2)}, 1e-14);
+                 std::vector{std::sqrt(0.5) * (1 - ln2), 1.0, 4 * (1 + ln2)},
+                 rounding_bound(DType::float64, 4 * elementary), 1);
   }
 }
 

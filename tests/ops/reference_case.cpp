@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -12,6 +13,7 @@
 #include <xgrad/core/tape.hpp>
 
 #include "reference/reference.hpp"
+#include "rounding.hpp"
 
 namespace xgrad::testing {
 namespace {
@@ -34,7 +36,9 @@ std::vector<std::string> differentiable_outputs(const json& data) {
 
 Shape shape_of(const Array& array) { return Shape(array.shape.begin(), array.shape.end()); }
 
-Arguments arguments(const json& data, DType dtype, DType rounded_to) {
+enum class Inputs { signed_numbers, sizes };
+
+Arguments arguments(const json& data, DType dtype, DType rounded_to, Inputs inputs) {
   Arguments result;
   for (const auto& [name, value] : data.at("options").items()) {
     if (value.is_number()) result.options[name] = {value.get<double>()};
@@ -42,7 +46,10 @@ Arguments arguments(const json& data, DType dtype, DType rounded_to) {
     if (value.is_array()) result.options[name] = value.get<std::vector<double>>();
   }
   for (const auto& [name, value] : data.at("inputs").items()) {
-    const Array array = testing::array(value);
+    Array array = testing::array(value);
+    if (inputs == Inputs::sizes) {
+      for (double& x : array.data) x = std::abs(x);
+    }
     if (name == "index" || (name == "target" && !data.at("gradients").contains(name))) {
       result.indices.emplace(name,
                              Indices(shape_of(array), {array.data.begin(), array.data.end()}));
@@ -55,9 +62,9 @@ Arguments arguments(const json& data, DType dtype, DType rounded_to) {
   return result;
 }
 
-Results evaluate(const json& data, const Evaluate& op, DType dtype, DType rounded_to,
-                 TapeMode mode) {
-  const Arguments args = arguments(data, dtype, rounded_to);
+Results evaluate(const json& data, const Evaluate& op, DType dtype, DType rounded_to, TapeMode mode,
+                 Inputs inputs = Inputs::signed_numbers) {
+  const Arguments args = arguments(data, dtype, rounded_to, inputs);
   Results results;
   Tape tape(mode);
   const std::vector<Var> outputs = op(args);
@@ -92,6 +99,17 @@ bool all_finite(const json& tensors) {
   return true;
 }
 
+/// The number of elements of the largest tensor, and so a bound of every sum's terms.
+double most_elements(const json& data) {
+  std::size_t most = 0;
+  for (const char* tensors : {"inputs", "outputs"}) {
+    for (const auto& [name, value] : data.at(tensors).items()) {
+      most = std::max(most, array(value).data.size());
+    }
+  }
+  return static_cast<double>(most);
+}
+
 /// As a float would hold it.
 std::vector<double> rounded(std::vector<double> values) {
   for (double& x : values) x = static_cast<double>(static_cast<float>(x));
@@ -115,14 +133,20 @@ std::vector<std::string> cases_of(const std::string& name) {
 
 void expect_close(std::span<const double> actual, std::span<const double> expected,
                   double tolerance, double magnitude) {
+  expect_close(actual, expected, tolerance, std::vector<double>(expected.size(), magnitude));
+}
+
+void expect_close(std::span<const double> actual, std::span<const double> expected,
+                  double tolerance, std::span<const double> magnitudes) {
   ASSERT_EQ(actual.size(), expected.size());
+  ASSERT_EQ(magnitudes.size(), expected.size());
   for (std::size_t i = 0; i < actual.size(); ++i) {
     if (std::isnan(expected[i])) {
       EXPECT_TRUE(std::isnan(actual[i])) << "element " << i << " is " << actual[i] << ", not NaN";
     } else if (std::isinf(expected[i])) {
       EXPECT_EQ(actual[i], expected[i]) << "element " << i;
     } else {
-      const double allowed = tolerance * std::max(std::abs(expected[i]), magnitude);
+      const double allowed = tolerance * std::max(std::abs(expected[i]), magnitudes[i]);
       EXPECT_LE(std::abs(actual[i] - expected[i]), allowed)
           << "element " << i << " is " << actual[i] << ", not " << expected[i];
     }
@@ -133,36 +157,47 @@ void check_case(const std::string& name, const Evaluate& op, CaseOptions options
   SCOPED_TRACE(name);
   const json& data = reference("ops.json").at(name);
   const std::vector<std::string> names = differentiable_outputs(data);
+  const double roundings =
+      options.sums * most_elements(data) + (options.products ? 2 : 4 * elementary);
+  const Results sizes = evaluate(data, op, DType::float64, DType::float64, TapeMode::naive,
+                                 options.products ? Inputs::sizes : Inputs::signed_numbers);
+  const auto magnitudes = [&](std::vector<double> sized, double least) {
+    for (double& x : sized) x = options.products ? std::max(std::abs(x), least) : least;
+    return sized;
+  };
+  // PyTorch's roundings count, too.
+  const double tolerance = rounding_bound(DType::float64, 2 * (roundings + options.lost));
   for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
     SCOPED_TRACE(mode == TapeMode::fast ? "float64, fast" : "float64, naive");
     const Results results = evaluate(data, op, DType::float64, DType::float64, mode);
     for (std::size_t i = 0; i < names.size(); ++i) {
       SCOPED_TRACE("output " + names[i]);
-      expect_close(results.outputs.at(i), array(data.at("outputs").at(names[i])).data,
-                   options.tolerance, options.magnitude);
+      expect_close(results.outputs.at(i), array(data.at("outputs").at(names[i])).data, tolerance,
+                   magnitudes(sizes.outputs.at(i), options.magnitude));
     }
     for (const auto& [input, gradient] : data.at("gradients").items()) {
       SCOPED_TRACE("gradient of " + input);
-      expect_close(results.gradients.at(input), array(gradient).data, options.tolerance,
-                   options.magnitude);
+      expect_close(results.gradients.at(input), array(gradient).data, tolerance,
+                   magnitudes(sizes.gradients.at(input), options.magnitude));
     }
   }
   const Results exact = evaluate(data, op, DType::float64, DType::float32, TapeMode::naive);
+  const double float_tolerance = rounding_bound(DType::float32, roundings);
   // Numbers of less than the smallest normal float may be zero.
-  const double smallest =
-      std::max({options.magnitude, options.float_magnitude, 1.2e-38 / options.float_tolerance});
+  const double smallest = std::max({options.magnitude, options.float_magnitude,
+                                    std::numeric_limits<float>::min() / float_tolerance});
   for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
     SCOPED_TRACE(mode == TapeMode::fast ? "float32, fast" : "float32, naive");
     const Results results = evaluate(data, op, DType::float32, DType::float32, mode);
     for (std::size_t i = 0; i < names.size(); ++i) {
       SCOPED_TRACE("output " + names[i]);
-      expect_close(results.outputs.at(i), rounded(exact.outputs.at(i)), options.float_tolerance,
-                   smallest);
+      expect_close(results.outputs.at(i), rounded(exact.outputs.at(i)), float_tolerance,
+                   magnitudes(sizes.outputs.at(i), smallest));
     }
     for (const auto& [input, gradient] : exact.gradients) {
       SCOPED_TRACE("gradient of " + input);
-      expect_close(results.gradients.at(input), rounded(gradient), options.float_tolerance,
-                   smallest);
+      expect_close(results.gradients.at(input), rounded(gradient), float_tolerance,
+                   magnitudes(sizes.gradients.at(input), smallest));
     }
   }
   SCOPED_TRACE("complex128");
@@ -174,8 +209,8 @@ void check_case(const std::string& name, const Evaluate& op, CaseOptions options
   } else if (all_finite(data.at("inputs")) && all_finite(data.at("outputs"))) {
     const Results results = complex();
     for (std::size_t i = 0; i < names.size(); ++i) {
-      expect_close(results.outputs.at(i), array(data.at("outputs").at(names[i])).data,
-                   options.tolerance, options.magnitude);
+      expect_close(results.outputs.at(i), array(data.at("outputs").at(names[i])).data, tolerance,
+                   magnitudes(sizes.outputs.at(i), options.magnitude));
     }
   }
 }

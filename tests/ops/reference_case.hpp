@@ -32,20 +32,26 @@ using Evaluate = std::function<std::vector<Var>(const Arguments&)>;
 std::vector<std::string> cases_of(const std::string& name);
 
 struct CaseOptions {
-  double tolerance = 1e-12;       ///< of float64, relative to each element
-  double magnitude = 0;           ///< elements smaller than this are compared relative to it
-  double float_tolerance = 2e-6;  ///< of float32, against float64 with the same inputs
-  double float_magnitude = 0;     ///< the magnitude of float32, if that is larger
-  bool complex = true;            ///< whether complex128 is supported, or an error
+  double sums = 1;             ///< over all elements at most, one after the other
+  double magnitude = 0;        ///< elements smaller than this are compared relative to it
+  double float_magnitude = 0;  ///< the magnitude of float32, if that is larger
+  double lost = 0;             ///< float64's roundings of results so much larger than what is left
+  bool products = false;       ///< only products and their sums: compared relative to |a||b|
+  bool complex = true;         ///< whether complex128 is supported, or an error
 };
 
 /// Outputs and gradients of the case: in float64, fast and naive, against the file, and in float32
-/// against float64; outputs in complex128 against float64 if all numbers are finite.
+/// against float64 with the same inputs; outputs in complex128 against float64 if all numbers are
+/// finite. Rounding is bounded for the sums and four elementary functions.
 void check_case(const std::string& name, const Evaluate& op, CaseOptions options = {});
 
 /// NaN equals NaN, an infinity itself; else |a - b| <= tolerance * max(|b|, magnitude).
 void expect_close(std::span<const double> actual, std::span<const double> expected,
                   double tolerance, double magnitude = 0);
+
+/// The same with a magnitude for each element.
+void expect_close(std::span<const double> actual, std::span<const double> expected,
+                  double tolerance, std::span<const double> magnitudes);
 
 /// The sum of all elements, recorded.
 Var total(const Var& x);
