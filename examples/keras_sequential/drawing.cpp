@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include <xgrad/core/error.hpp>
@@ -33,7 +34,8 @@ std::string escaped(const std::string& text) {
 
 /// The distance of about five ticks: 1, 2 or 5 times a power of ten.
 double tick_distance(double range) {
-  const double power = std::pow(10, std::floor(std::log10(range / 5)));
+  const double power = std::max(std::pow(10, std::floor(std::log10(range / 5))),
+                                std::numeric_limits<double>::min());  // even of denormal values
   for (const double factor : {1.0, 2.0, 5.0}) {
     if (range / (factor * power) <= 6) return factor * power;
   }

@@ -23,7 +23,7 @@ using namespace xgrad;
 
 struct Options {
   std::string csv, column, svg = "forecast.svg";
-  bool ignore_times = false;
+  bool ignore_times = false, linear = false;
   std::size_t lags = 12, test = 0, season = 12;
   Index epochs = 100;
   std::uint64_t seed = 0;
@@ -68,7 +68,7 @@ void run(const Options& options) {
   const std::size_t test_begin = values.size() - test;
   const std::size_t validation_begin = test_begin - (test_begin - options.lags) / 5;
   const auto test_part = values.begin() + static_cast<std::ptrdiff_t>(test_begin);
-  const Windowing windowing({values.begin(), test_part}, options.lags);
+  const Windowing windowing({values.begin(), test_part}, options.lags, options.linear);
   std::cout << series.name << ": " << values.size() << " values, the last " << test
             << " for the test" << (windowing.logarithmic() ? "; logarithmic scale" : "") << "\n\n";
 
@@ -104,6 +104,8 @@ int main(int argc, char** argv) {
   app.add_option("--column", options.column, "the column to forecast")->needs(csv);
   app.add_flag("--ignore-times", options.ignore_times,
                "do not check that the times in the first column are evenly spaced");
+  app.add_flag("--linear", options.linear,
+               "forecast the values even where their logarithms change more evenly");
   const auto positive = CLI::Range(std::size_t{1}, std::size_t{1} << 30);
   app.add_option("--lags", options.lags, "how many values the network sees")
       ->check(positive)

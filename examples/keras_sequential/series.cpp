@@ -43,6 +43,8 @@ double number(const Csv& csv, std::size_t row, std::size_t column, const std::st
   if (!value || !std::isfinite(*value)) {
     throw xgrad::Error(where + "'" + std::string(text) + "' is not a number");
   }
+  // Sums and differences of a few values must stay finite.
+  if (std::abs(*value) > 1e300) throw xgrad::Error(where + std::string(text) + " is too large");
   return *value;
 }
 

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <regex>
 #include <string>
 #include <vector>
@@ -139,8 +140,72 @@ TEST_F(KerasSequential, LearnsNothingFromTheTestPart) {
     return std::regex_replace(ended.err, std::regex(", [0-9.]+ s\n"), "\n");
   };
   std::string other = table(48);
-  for (int i = 48; i < 60; ++i) other += row(month(i), "-1");
+  for (int i = 48; i < 60; ++i) other += row(month(i), "1");
   EXPECT_EQ(losses(table(60)), losses(other));
+}
+
+TEST_F(KerasSequential, RefusesTestValuesWithoutALogarithm) {
+  for (const std::string value : {"0", "-1"}) {
+    std::string content = table(90, 85);
+    content += row(month(90), value);
+    const Words arguments{"--test", "24", "--ignore-times"};
+    const std::string error = refusal(content, arguments);
+    EXPECT_NE(error.find("value 90 is " + value + ": it has no logarithm"), std::string::npos)
+        << error;
+    const Ended linear = run_on(content, {"--test", "24", "--ignore-times", "--linear"});
+    EXPECT_EQ(linear.status, 0) << linear.err;
+    EXPECT_EQ(linear.out.find("logarithmic"), std::string::npos) << linear.out;
+    EXPECT_GT(errors_of(linear.out, "LSTM").first, 0);
+    EXPECT_EQ(slurp(svg()).find("nan"), std::string::npos);
+  }
+}
+
+TEST_F(KerasSequential, ForecastsValuesOfAnyMagnitude) {
+  // Multiplied by a power of two all is the same, but for what the factor makes of the errors.
+  const auto linear = [](int i) { return std::sin(i * 0.5235987755982988) + 0.1 * std::sin(i); };
+  const auto run_scaled = [&](const std::function<double(int)>& value, double factor) {
+    std::string content = "Month,Sales\n";
+    for (int i = 0; i < 90; ++i) {
+      char text[32];
+      std::snprintf(text, sizeof text, "%.17g", factor * value(i));
+      content += row(month(i), text);
+    }
+    const Ended ended = run_on(content, {"--test", "24"});
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    EXPECT_FALSE(std::regex_search(slurp(svg()), std::regex("[ ,\"](-?nan|-?inf)")));
+    return ended.out;
+  };
+  for (const bool logarithmic : {false, true}) {
+    const std::function<double(int)> value = linear;
+    const auto series = logarithmic ? sales : value;
+    const std::string plain = run_scaled(series, 1);
+    EXPECT_EQ(plain.find("logarithmic") != std::string::npos, logarithmic) << plain;
+    for (const int exponent : {-1000, -664, 664, 960}) {
+      SCOPED_TRACE(exponent);
+      const std::string out = run_scaled(series, std::ldexp(1, exponent));
+      for (const char* name : {"LSTM", "naive \\(last value\\)", "seasonal \\(12 back\\)"}) {
+        const auto [mae, rmse] = errors_of(plain, name);
+        const auto [scaled_mae, scaled_rmse] = errors_of(out, name);
+        // Four digits are printed; logarithms of other values are rounded otherwise.
+        EXPECT_NEAR(std::ldexp(scaled_mae, -exponent), mae, 2e-3 * mae) << name;
+        EXPECT_NEAR(std::ldexp(scaled_rmse, -exponent), rmse, 2e-3 * rmse) << name;
+      }
+    }
+  }
+}
+
+TEST_F(KerasSequential, RefusesValuesOutOfAllProportion) {
+  EXPECT_NE(refusal(table(59) + row(month(59), "1e200"), {"--linear"})
+                .find("value 60 is 1e+200: it is too far from the values of the training part"),
+            std::string::npos);
+  EXPECT_NE(refusal(table(59) + row(month(59), "-2e300"))
+                .find("row 60 (line 61), column 'Sales': -2e300 is too large"),
+            std::string::npos);
+  // Denormal values are few bits, but numbers.
+  std::string content = "Sales\n";
+  for (int i = 0; i < 60; ++i) content += std::to_string(i * i % 7) + "e-322\n";
+  EXPECT_EQ(run_on(content, {"--linear"}).status, 0);
+  EXPECT_EQ(slurp(svg()).find("nan"), std::string::npos);
 }
 
 TEST_F(KerasSequential, TheSeedDecidesTheResult) {
@@ -300,7 +365,7 @@ TEST_F(KerasSequential, RefusesBadArguments) {
   const Ended help = run({"--help"});
   EXPECT_EQ(help.status, 0);
   for (const char* option : {"--csv", "--column", "--lags", "--test", "--season", "--epochs",
-                             "--seed", "--svg", "--ignore-times"}) {
+                             "--seed", "--svg", "--ignore-times", "--linear"}) {
     EXPECT_NE(help.out.find(option), std::string::npos) << option;
   }
   const Ended ended = run({"--epochs", "1", "--svg", svg() + "/none/x.svg"});
