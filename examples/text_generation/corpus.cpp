@@ -34,7 +34,10 @@ std::string read_file(const fs::path& path) {
 
 std::u32string read_corpus(const std::vector<std::string>& paths) {
   std::u32string text;
-  for (const std::string& path : paths) text += decode_utf8(read_file(path), path);
+  for (const std::string& path : paths) {
+    const std::u32string part = decode_utf8(read_file(path), path);
+    text.append(part, part.starts_with(U'\ufeff') ? 1 : 0);
+  }
   return text;
 }
 

@@ -11,8 +11,8 @@ namespace text_generation {
 /// All bytes of a file. Throws xgrad::Error, naming the file, if it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
-/// The characters of one file, or of several one after the other. Throws xgrad::Error if a file
-/// cannot be read or is not UTF-8.
+/// The characters of one file, or of several one after the other, without the byte order marks that
+/// they may begin with. Throws xgrad::Error if a file cannot be read or is not UTF-8.
 std::u32string read_corpus(const std::vector<std::string>& paths);
 
 /// Every *.hpp and *.cpp below the folder, in the order of their paths.

@@ -8,7 +8,7 @@ namespace {
 volatile std::sig_atomic_t noted = 0;
 
 void note(int signal) {
-  noted = 1;
+  noted = signal;
   std::signal(signal, SIG_DFL);
 }
 
@@ -26,5 +26,6 @@ InterruptGuard::~InterruptGuard() {
 }
 
 bool interrupted() { return noted != 0; }
+int interrupting_signal() { return noted; }
 
 }  // namespace text_generation

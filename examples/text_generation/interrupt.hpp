@@ -14,4 +14,7 @@ class InterruptGuard {
 
 bool interrupted();
 
+/// The signal that was noted; 0 if none was.
+int interrupting_signal();
+
 }  // namespace text_generation

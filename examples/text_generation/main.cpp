@@ -7,6 +7,7 @@
 #include "demo.hpp"
 #include "evaluate.hpp"
 #include "generate.hpp"
+#include "interrupt.hpp"
 #include "options.hpp"
 #include "train.hpp"
 
@@ -14,9 +15,10 @@ using namespace text_generation;
 
 namespace {
 
-constexpr int interrupted_status = 130;  // as a shell reports it
-
-int status(Outcome outcome) { return outcome == Outcome::finished ? 0 : interrupted_status; }
+/// As a shell reports a signal: 130 for Ctrl-C, 143 for SIGTERM.
+int status(Outcome outcome) {
+  return outcome == Outcome::finished ? 0 : 128 + interrupting_signal();
+}
 
 int run(const DemoOptions& options) { return status(demo(options, std::cout, std::cerr)); }
 int run(const TrainOptions& options) { return status(train(options, std::cout, std::cerr)); }

@@ -26,7 +26,7 @@ struct TrainingRecord {
   std::int64_t done = 0;            ///< of these
   std::int64_t validated = 0;       ///< the last validation was after so many
   bool finished = false;
-  double best_nats = std::numeric_limits<double>::infinity();  ///< of all validations
+  double best_nats = std::numeric_limits<double>::infinity();  ///< of all validations on this text
   double loss_sum = 0, loss_weight = 0;                        ///< their ratio is the recent loss
   std::vector<std::string> generators;                         ///< of the parts of the batch
   Tensors optimizer;

@@ -55,7 +55,6 @@ Settings resume_settings(const TrainOptions& options, const ModelFile& file,
                          std::string& new_schedule) {
   const auto asked = options.settings.to_text();
   auto settings = file.settings.to_text();
-  if (file.training.finished) new_schedule = "its training is finished";
   for (const std::string& name : options.given) {
     if (asked.at(name) == settings.at(name)) continue;
     if (Settings::shapes_model(name)) {
@@ -85,6 +84,7 @@ class Run {
     xgrad::set_threads(1);  // the threads are ours: each takes part of the batch
     std::optional<ModelFile> old = read_resumed();
     read_text(old);
+    if (old && old->training.finished && new_schedule_.empty()) return finished_before(*old);
     const bool goes_on = old && choose_schedule(*old);
     if (!goes_on && !make_plan(old, seconds_since(start))) {
       log_ << "Interrupted before the first step.\n";
@@ -119,6 +119,9 @@ class Run {
     if (old && new_schedule_.empty() && record_.fingerprint != old->training.fingerprint) {
       new_schedule_ = "the text of the corpus is another";
     }
+    if (old && old->training.finished && !new_schedule_.empty()) {
+      new_schedule_ = "its training is finished";
+    }
     vocabulary_ = old ? old->vocabulary : Vocabulary(text);
     indices_ = vocabulary_->encode(text, "the corpus");
     const std::span<const std::int64_t> all(indices_);
@@ -128,6 +131,17 @@ class Run {
          << " different ones\n";
   }
 
+  /// Nothing is asked for that the file does not have.
+  Outcome finished_before(const ModelFile& old) {
+    make_model(old, options_.resume);  // throws if it is damaged
+    if (options_.out != options_.resume) write_model(options_.out, old);
+    record_ = old.training;
+    log_ << options_.resume << ": its training (" << record_.plan
+         << ") is finished. Another --minutes, --epochs or --steps trains it further." << std::endl;
+    show_results();
+    return Outcome::finished;
+  }
+
   /// True if the training goes on where it was interrupted.
   bool choose_schedule(const ModelFile& old) {
     const TrainingRecord& training = old.training;
@@ -135,12 +149,19 @@ class Run {
       const auto corpus = record_.corpus;  // the same text, perhaps elsewhere now
       record_ = training;
       record_.corpus = corpus;
+      // The score of the last validation is not in the file: it takes place again.
+      record_.validated = std::min(record_.validated, record_.steps - 1);
       log_ << options_.resume << ": going on after step " << training.done << " of "
            << training.steps << '\n';
       return true;
     }
     log_ << options_.resume << ": a new schedule starts, since " << new_schedule_
          << " (the old one was at step " << training.done << " of " << training.steps << ")\n";
+    if (record_.fingerprint == training.fingerprint &&
+        settings_.validation_fraction == old.settings.validation_fraction) {
+      record_.best_nats = training.best_nats;
+      record_.best = copies(training.finished ? old.model : training.best);
+    }
     return false;
   }
 
@@ -263,11 +284,16 @@ class Run {
       out_ << "The last weights validated worse (nats=" << last_.nats
            << ") than earlier ones, which are kept.\n";
     }
+    show_results();
+  }
+
+  void show_results() const {
     const Score training{record_.loss_sum / record_.loss_weight,
-                         record_.steps * trainer.windows().characters()};
+                         record_.steps * settings_.batch * settings_.seq_len};
+    const Score validation{record_.best_nats, std::ssize(split_.validation) - 1};
     out_ << "model: " << options_.out << '\n'
          << "training: " << training.to_string() << '\n'
-         << "validation: " << Score{record_.best_nats, last_.characters}.to_string() << std::endl;
+         << "validation: " << validation.to_string() << std::endl;
   }
 
   const TrainOptions& options_;

@@ -300,7 +300,7 @@ TEST_F(TextGenerationTest, InterruptedAndResumedGivesTheSameBits) {
     if (signal == SIGKILL) {
       ASSERT_EQ(ended.signal, SIGKILL) << ended.out;
     } else {
-      ASSERT_EQ(ended.status, 130) << ended.err;
+      ASSERT_EQ(ended.status, 128 + signal) << ended.err;
       EXPECT_TRUE(contains(ended.err, "train --resume " + folder / "model")) << ended.err;
     }
     const Ended evaluated = run(command({"evaluate", folder / "model", folder / "text"}));
@@ -322,6 +322,47 @@ TEST_F(TextGenerationTest, ResumingWithTheSameArgumentsGoesOn) {
   const Ended ended = run(command(arguments + Words{"--resume", folder / "model"}));
   EXPECT_TRUE(contains(ended.err, "going on after step ")) << ended.err;
   EXPECT_TRUE(slurp(folder / "model") == slurp(folder / "whole"));
+}
+
+TEST_F(TextGenerationTest, ResumingAFinishedTrainingChangesNothing) {
+  const Ended ended = train("model");
+  const std::string bytes = slurp(folder / "model");
+  const Words resume{"train", "--resume", folder / "model"};
+  for (const Words& words : {resume, training("model", {"--resume", folder / "model"})}) {
+    const Ended again = run(command(words));
+    EXPECT_EQ(again.status, 0) << again.err;
+    EXPECT_EQ(again.out, ended.out);
+    EXPECT_TRUE(contains(again.err, "its training (--steps 25) is finished")) << again.err;
+    EXPECT_TRUE(slurp(folder / "model") == bytes);
+  }
+  EXPECT_EQ(run(command(resume + Words{"--out", folder / "copy"})).status, 0);
+  EXPECT_TRUE(slurp(folder / "copy") == bytes);
+}
+
+TEST_F(TextGenerationTest, ANewScheduleKeepsWeightsThatValidatedBetter) {
+  const std::string scores = last_line(train("model", {"--steps", "200"}).out, "validation: ");
+  const Words worse{"--resume", folder / "model", "--steps", "1", "--lr", "1"};
+  EXPECT_EQ(last_line(train("model", worse).out, "validation: "), scores);
+  const double evaluated =
+      value_of(run(command({"evaluate", folder / "model", folder / "text"})).out, "nats");
+  EXPECT_LT(evaluated, 2 * value_of(scores, "nats"));
+}
+
+TEST_F(TextGenerationTest, EndsAfterItWasStoppedBehindTheLastValidation) {
+  const Ended ended = train("model");
+  const std::string bytes = slurp(folder / "model");
+  // The file as it is between the last validation and the end.
+  auto file = xgrad::nn::read_safetensors(folder / "model");
+  const auto tensors = file.tensors;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with("model.")) file.tensors["training.best." + name.substr(6)] = tensor;
+  }
+  file.metadata["training.finished"] = "0";
+  xgrad::nn::write_safetensors(folder / "model", file);
+  const Ended resumed = run(command({"train", "--resume", folder / "model"}));
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_EQ(resumed.out, ended.out);
+  EXPECT_TRUE(slurp(folder / "model") == bytes);
 }
 
 TEST_F(TextGenerationTest, ResumingSaysWhenANewScheduleStarts) {
@@ -491,6 +532,28 @@ TEST_F(TextGenerationTest, AcceptsTheWholeRangeOfUtf8) {
   spill(folder / "all", many);
   train("model", {"--corpus", folder / "all"});
   EXPECT_EQ(generate({"--prompt", all, "--length", "0"}), all + "\n");
+}
+
+TEST_F(TextGenerationTest, AByteOrderMarkIsNoCharacter) {
+  const std::string mark = "\ufeff";
+  spill(folder / "second", text);
+  const Words both{"train",         "--corpus",
+                   folder / "text", folder / "second",
+                   "--out",         folder / "model",
+                   "--hidden",      "8",
+                   "--batch",       "4",
+                   "--steps",       "2"};
+  ASSERT_EQ(run(command(both)).status, 0);
+  const std::string plain = slurp(folder / "model");
+  const std::string evaluated = run(command({"evaluate", folder / "model", folder / "text"})).out;
+  spill(folder / "text", mark + text);
+  spill(folder / "second", mark + text);
+  EXPECT_EQ(run(command({"evaluate", folder / "model", folder / "text"})).out, evaluated);
+  ASSERT_EQ(run(command(both)).status, 0);
+  EXPECT_TRUE(slurp(folder / "model") == plain);
+  // Elsewhere it is one.
+  spill(folder / "text", text + mark);
+  expect_error({"evaluate", folder / "model", folder / "text"}, "(U+FEFF)");
 }
 
 TEST_F(TextGenerationTest, UnknownCharactersAreNamed) {
