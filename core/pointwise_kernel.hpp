@@ -19,6 +19,8 @@
 #define XGRAD_SIMD_NAMESPACE avx512
 #elif defined(__AVX2__)
 #define XGRAD_SIMD_NAMESPACE avx2
+#elif defined(__ARM_FEATURE_SVE)
+#define XGRAD_SIMD_NAMESPACE sve
 #else
 #define XGRAD_SIMD_NAMESPACE baseline
 #endif

@@ -1,10 +1,21 @@
 #include <vector>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/processor.hpp>
 
 namespace xgrad::detail {
 namespace {
+
+#ifdef __aarch64__
+constexpr const char* portable = "armv8-a";
+#else
+constexpr const char* portable = "x86-64-v2";
+#endif
 
 std::vector<InstructionSet> required_sets() {
   std::vector<InstructionSet> sets;
@@ -34,6 +45,19 @@ std::vector<InstructionSet> required_sets() {
 #ifdef __AVX512VL__
   sets.push_back({"avx512vl", __builtin_cpu_supports("avx512vl") != 0});
 #endif
+#elif defined(__aarch64__) && defined(__linux__)
+  [[maybe_unused]] const auto has = [](unsigned long bit) {
+    return (::getauxval(AT_HWCAP) & bit) != 0;
+  };
+#ifdef __ARM_FEATURE_ATOMICS
+  sets.push_back({"lse", has(HWCAP_ATOMICS)});
+#endif
+#ifdef __ARM_FEATURE_FP16_VECTOR_ARITHMETIC
+  sets.push_back({"fp16", has(HWCAP_ASIMDHP)});
+#endif
+#ifdef __ARM_FEATURE_SVE
+  sets.push_back({"sve", has(HWCAP_SVE)});
+#endif
 #endif
   return sets;
 }
@@ -55,7 +79,7 @@ std::string processor_error(const std::string& compiled_for, std::span<const Ins
   if (missing.empty()) return {};
   return "xgrad: the library was compiled for XGRAD_ISA=" + compiled_for +
          ", but this processor lacks " + missing +
-         ": configure with an XGRAD_ISA that it has, such as x86-64-v2";
+         ": configure with an XGRAD_ISA that it has, such as " + portable;
 }
 
 }  // namespace xgrad::detail

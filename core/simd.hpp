@@ -142,14 +142,65 @@ template <class T>
 /// A product as it is, rounded: the compiler does not fuse it into what is added to it.
 template <class T>
 SimdVector<T> rounded(SimdVector<T> product) {
-#ifdef __x86_64__
+  // In a register, whose kind has one letter for x86 and another one for ARM.
+#if defined(__x86_64__)
   if constexpr (simd_width<T> != 1) {
     asm("" : "+v"(product.data));
+    return product;
+  }
+#elif defined(__aarch64__)
+  if constexpr (simd_width<T> != 1) {
+    asm("" : "+w"(product.data));
     return product;
   }
 #endif
   asm("" : "+m"(product));
   return product;
+}
+
+// xsimd's free functions, whose names change from version to version, are called here only.
+
+/// x * y + z, rounded once where the processor can.
+template <class T>
+[[gnu::always_inline]] inline SimdVector<T> multiply_add(SimdVector<T> x, SimdVector<T> y,
+                                                         SimdVector<T> z) {
+  if constexpr (simd_width<T> == 1) {
+    return x * y + z;
+  } else {
+#ifdef __AVX512F__  // where xsimd 8 multiplies, then adds
+    if constexpr (std::is_same_v<T, float>) {
+      return _mm512_fmadd_ps(x, y, z);
+    } else {
+      return _mm512_fmadd_pd(x, y, z);
+    }
+#else
+    return xsimd::fma(x, y, z);
+#endif
+  }
+}
+
+/// The sum of the lanes.
+template <class T>
+[[gnu::always_inline]] inline T lane_sum(const SimdVector<T>& v) {
+  if constexpr (simd_width<T> == 1) {
+    return v;
+  } else {
+#if XSIMD_VERSION_MAJOR >= 9
+    return xsimd::reduce_add(v);
+#else
+    return xsimd::hadd(v);
+#endif
+  }
+}
+
+/// Whether every lane is zero.
+template <class T>
+[[gnu::always_inline]] inline bool all_zero(const SimdVector<T>& v) {
+  if constexpr (simd_width<T> == 1) {
+    return v == T(0);
+  } else {
+    return xsimd::all(v == SimdVector<T>(T(0)));
+  }
 }
 
 /// f(j, left) for j = 0, width, ... below n. For whole vectors `left` is a constant, so that
@@ -183,6 +234,9 @@ struct WideVector {
 #elif defined(__AVX__)
       part[0] = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
       part[1] = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+#elif defined(__aarch64__)
+      part[0] = vcvt_f64_f32(vget_low_f32(v));
+      part[1] = vcvt_high_f64_f32(v);
 #else
       alignas(64) T lanes[simd_width<T>];
       alignas(64) Accumulator<T> wide[simd_width<T>];
@@ -211,11 +265,7 @@ struct WideVector {
   Accumulator<T> sum() const {
     Part all = part[0];
     for (int i = 1; i < parts; ++i) all += part[i];
-    if constexpr (simd_width<T> == 1) {
-      return all;
-    } else {
-      return xsimd::hadd(all);
-    }
+    return lane_sum<Accumulator<T>>(all);
   }
 };
 

@@ -34,6 +34,8 @@ void pause(int round) {
   if (round > spins) return std::this_thread::yield();
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
 #endif
 }
 

@@ -16,22 +16,10 @@ using Batch = xsimd::batch<T>;
 template <class T>
 constexpr std::size_t lanes = Batch<T>::size;
 
-template <class T>
-Batch<T> multiply_add(Batch<T> x, Batch<T> y, Batch<T> z) {
-#ifdef __AVX512F__  // where xsimd 8 multiplies, then adds
-  if constexpr (std::is_same_v<T, float>) {
-    return _mm512_fmadd_ps(x, y, z);
-  } else {
-    return _mm512_fmadd_pd(x, y, z);
-  }
-#else
-  return xsimd::fma(x, y, z);
-#endif
-}
-
-// A tile of c, rows x vectors, is summed in registers: in 24 of AVX-512's 32, elsewhere in 12 of
-// 16; the others are for a and b. Few rows take many vectors, lest each sum wait for its last fma.
-#ifdef __AVX512F__
+// A tile of c, rows x vectors, is summed in registers: in 24 of the 32 that AVX-512 and ARM have,
+// elsewhere in 12 of 16; the others are for a and b. Few rows take many vectors, lest each sum wait
+// for its last fma.
+#if defined(__AVX512F__) || defined(__aarch64__)
 constexpr std::size_t max_rows = 8;
 #else
 constexpr std::size_t max_rows = 4;

@@ -97,7 +97,7 @@ SimdVector<T> sum_of_nothing(const Block<T>& block) {
     if constexpr (width == 1) {
       sum += x - x;
     } else {
-      sum = xsimd::fma(x, V(T(0)), sum);
+      sum = multiply_add<T>(x, V(T(0)), sum);
     }
   };
   V sum[4] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};
@@ -118,22 +118,13 @@ SimdVector<T> sum_of_nothing(const Block<T>& block) {
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-template <class T>
-bool is_zero(const SimdVector<T>& sum) {
-  if constexpr (simd_width<T> == 1) {
-    return sum == T(0);
-  } else {
-    return xsimd::all(sum == SimdVector<T>(T(0)));
-  }
-}
-
 }  // namespace
 
 Finiteness finiteness(const Tensor& x) {
   return dispatch(x.dtype(), [&]<class T>() {
     SimdVector<T> sum(T(0));
     for_each_block<T>(x, [&](const Block<T>& block) { sum = sum + sum_of_nothing(block); });
-    if (is_zero<T>(sum)) return Finiteness::finite;
+    if (all_zero<T>(sum)) return Finiteness::finite;
     auto worst = magnitude_bits(T());
     for_each_element<T>(x, [&](const T& value) { worst = std::max(worst, magnitude_bits(value)); });
     return classify(worst);

@@ -16,7 +16,7 @@ find_dependency(xsimd)
 
 # OpenBLAS by name: the reference BLAS has the same interface and a tenth of the speed.
 if(NOT TARGET xgrad::openblas)
-  find_library(XGRAD_OPENBLAS_LIBRARY openblas)
+  find_library(XGRAD_OPENBLAS_LIBRARY openblas PATH_SUFFIXES openblas-pthread)
   find_path(XGRAD_OPENBLAS_INCLUDE_DIR cblas.h PATH_SUFFIXES openblas openblas-pthread)
   mark_as_advanced(XGRAD_OPENBLAS_LIBRARY XGRAD_OPENBLAS_INCLUDE_DIR)
   if(NOT XGRAD_OPENBLAS_LIBRARY OR NOT XGRAD_OPENBLAS_INCLUDE_DIR)
