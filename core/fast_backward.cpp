@@ -161,7 +161,8 @@ bool FastBackward::find_home(std::uint32_t slot, std::uint32_t& addend) {
   const std::uint32_t addends = tape_.nodes[own.producer].operation->addends();
   if (addends == 0) return false;
   const auto inputs = tape_.inputs(own.producer);
-  for (addend = 0; addend < inputs.size(); ++addend) {
+  const auto count = std::min<std::size_t>(inputs.size(), 32);  // that `addends` can name
+  for (addend = 0; addend < count; ++addend) {
     const Input& input = inputs[addend];
     if (!(addends >> addend & 1) || !wants(input)) continue;
     if (!same_layout(input.var.tensor(), own.shape) || input.var.dtype() != own.dtype) continue;

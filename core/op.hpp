@@ -9,31 +9,39 @@
 
 namespace xgrad {
 
+namespace detail {
+class FunctionOperation;
+}
+
 /// What an op's pullback sees and gives. The gradients it adds are ops on Vars, so that the same
-/// pullback serves derivatives of any order.
+/// pullback serves derivatives of any order. Inputs are counted from 0; all throw, naming the op,
+/// if there is no input i, and those that add also for a gradient without a value, of another
+/// dtype, or of a shape that does not broadcast with the input's.
 class Pullback {
  public:
   virtual ~Pullback() = default;
 
   const Var& gradient() const { return gradient_; }  ///< of the op's result
   const Var& output() const { return output_; }      ///< the op's result
-  const Var& input(std::size_t i) const { return inputs_[i].var; }
+  const Var& input(std::size_t i) const { return at(i).var; }
   std::size_t inputs() const { return inputs_.size(); }
 
   /// False if nobody asks for the gradient of input i: no need to compute it.
-  virtual bool wants(std::size_t i) const = 0;
+  bool wants(std::size_t i) const { return is_wanted(at(i)); }
 
-  /// Adds `gradient()` itself to the gradient of input i, which has the result's shape: for an
-  /// addend, named in the op's `addends()`. Costs nothing where nobody else reads the input.
-  virtual void pass_on(std::size_t i) { add(i, gradient()); }
+  /// Adds `gradient()` itself to the gradient of input i: for an addend, whose derivative is
+  /// exactly
+  /// 1. Costs nothing where nobody else reads the input, if the op's `addends()` name it; such an
+  /// input must be passed on once, and gets nothing else.
+  void pass_on(std::size_t i);
 
   /// Adds to the gradient of input i. `gradient` broadcasts to the input's shape, or is summed over
   /// the axes along which the input was broadcast. Does nothing if nobody asks.
-  virtual void add(std::size_t i, Var gradient) = 0;
+  void add(std::size_t i, Var gradient);
 
   /// The same for a part of `gradient()`, where no two inputs get the same element: the part's
   /// memory may become the input's own gradient.
-  virtual void add_part(std::size_t i, const Var& part) { add(i, part); }
+  void add_part(std::size_t i, const Var& part);
 
   /// True if nobody else reads `gradient()`: the pullback may overwrite it, and add it as a part.
   virtual bool owns_gradient() const { return false; }
@@ -44,13 +52,38 @@ class Pullback {
   void add_product(std::size_t i, const Var& a, const Var& b);
 
  protected:
-  Pullback(const Var& output, std::span<const detail::Input> inputs)
-      : output_(output), inputs_(inputs) {}
+  Pullback(const detail::Operation& operation, const Var& output,
+           std::span<const detail::Input> inputs)
+      : output_(output), inputs_(inputs), operation_(operation), addends_(operation.addends()) {}
+
+  // What the two backward passes do, for a gradient that fits and somebody asks for.
+  virtual bool is_wanted(const detail::Input& input) const = 0;
+  virtual void do_add(std::size_t i, Var gradient) = 0;
+  virtual void do_add_part(std::size_t i, const Var& part) { do_add(i, part); }
+  virtual void do_pass_on(std::size_t i) { do_add(i, gradient_); }
   virtual void do_add_product(std::size_t i, const Var& a, const Var& b) = 0;
 
   Var gradient_;
   Var output_;
   std::span<const detail::Input> inputs_;
+
+ private:
+  friend class detail::FunctionOperation;
+
+  const detail::Input& at(std::size_t i) const {
+    if (i >= inputs_.size()) [[unlikely]]
+      refuse_input(i);
+    return inputs_[i];
+  }
+  [[noreturn]] void refuse_input(std::size_t i) const;
+  bool is_addend(std::size_t i) const { return i < 32 && (addends_ >> i & 1); }
+  void check(std::size_t i, const Var& gradient) const;
+  void check_no_addend(std::size_t i) const;
+  void check_addends() const;
+
+  const detail::Operation& operation_;
+  std::uint32_t addends_;
+  std::uint32_t passed_on_ = 0;  ///< bit i: input i
 };
 
 namespace detail {
@@ -121,15 +154,15 @@ void check_dtypes(const char* op, std::span<const Var> inputs);
 
 /// Applies an op that is not pointwise and records it. An op is
 ///
-///     struct Cumsum {
-///       static constexpr const char* name = "cumsum";
+///     struct Flip {
+///       static constexpr const char* name = "flip";
 ///       Index axis;
 ///       Tensor value(const Tensor& x) const;     // plain arithmetic
 ///       void pullback(Pullback& p) const {       // ops on Vars
-///         p.add(0, flip(cumsum(flip(p.gradient(), axis), axis), axis));
+///         p.add(0, flip(p.gradient(), axis));
 ///       }
 ///     };
-///     Var cumsum(const Var& x, Index axis) { return apply(Cumsum{axis}, x); }
+///     Var flip(const Var& x, Index axis) { return apply(Flip{axis}, x); }
 ///
 /// For `float32check` it may also have `exact = true`, if it only moves numbers, and
 /// `Tensor magnitude(std::span<const Var>) const`, the size of the terms that cancel in its value.

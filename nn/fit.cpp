@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -137,7 +138,8 @@ Var loss_of(const char* caller, const Loss& loss, const Var& prediction, const V
 
 /// The mean loss, in evaluation mode and without recording.
 double mean_loss(const char* caller, Module& module, const Call& call, const Samples& samples,
-                 const Loss& loss, Index batch_size) {
+                 const Loss& loss, Index largest_batch) {
+  const Index batch_size = std::min(largest_batch, samples.count);
   const NoTape no_tape;
   const ModeScope evaluation(module, false);
   const std::vector<Index> order = in_order(samples.count);
@@ -207,6 +209,12 @@ void check(const FitOptions& options) {
   }
 }
 
+std::unique_ptr<optim::Optimizer> optimizer_for(const Module& module, const FitOptions& options) {
+  std::unique_ptr<optim::Optimizer> optimizer = options.optimizer.make(module.parameters());
+  if (!optimizer) throw Error("fit: the function that makes the optimizer has given none");
+  return optimizer;
+}
+
 /// One call of `fit`.
 class Training {
  public:
@@ -216,11 +224,12 @@ class Training {
         data_(data),
         options_(options),
         training_mode_(module, true),
-        optimizer_(options.optimizer.make(module.parameters())),
+        optimizer_(optimizer_for(module, options)),
         good_(module.parameters()),
         best_(options.restore_best ? module.parameters() : std::vector<Var>()),
         order_(in_order(data.count)),
-        batches_((data.count + options.batch_size - 1) / options.batch_size) {
+        batch_size_(std::min(options.batch_size, data.count)),
+        batches_((data.count + batch_size_ - 1) / batch_size_) {
     for (const Var& p : module.parameters()) p.clear_grad();
   }
 
@@ -264,8 +273,7 @@ class Training {
     double sum = 0;
     Index seen = 0;
     for (batch_ = 1; batch_ <= batches_; ++batch_) {
-      const auto indices =
-          batch_indices(order_, (batch_ - 1) * options_.batch_size, options_.batch_size);
+      const auto indices = batch_indices(order_, (batch_ - 1) * batch_size_, batch_size_);
       sum += step(indices) * static_cast<double>(indices.size());
       seen += static_cast<Index>(indices.size());
       mean_ = sum / static_cast<double>(seen);
@@ -336,12 +344,19 @@ class Training {
   Snapshot best_;
   std::vector<Index> order_;
   History history_;
-  Index epoch_ = 0, batch_ = 0, batches_, step_ = 0, good_step_ = 0;
+  Index batch_size_, batches_;
+  Index epoch_ = 0, batch_ = 0, step_ = 0, good_step_ = 0;
   double mean_ = 0;  ///< of the losses of this epoch
   Clock::time_point begin_;
 };
 
 }  // namespace
+
+std::uint64_t changes(const Module& module) {
+  std::uint64_t count = 0;
+  for (const NamedParameter& p : module.named_parameters()) count += p.var.version();
+  return count;
+}
 
 Shape sample_shape(const char* caller, const Tensor& x) {
   if (x.dim() == 0 || x.shape()[0] == 0) {
@@ -388,9 +403,10 @@ Tensor predict(Module& module, const Call& call, const Tensor& x, const PredictO
   const ModeScope evaluation(module, false);
   const Tensor inputs = contiguous(x);
   const std::vector<Index> order = in_order(x.shape()[0]);
+  const Index batch_size = std::min(options.batch_size, x.shape()[0]);
   Tensor results;
-  for (Index begin = 0; begin < x.shape()[0]; begin += options.batch_size) {
-    const auto indices = batch_indices(order, begin, options.batch_size);
+  for (Index begin = 0; begin < x.shape()[0]; begin += batch_size) {
+    const auto indices = batch_indices(order, begin, batch_size);
     const Tensor part = prediction_of("predict", call, inputs, indices).tensor();
     if (begin == 0) {
       Shape shape = part.shape();

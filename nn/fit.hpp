@@ -139,12 +139,29 @@ double evaluate(Module& module, const Call& call, const Tensor& x, const Tensor&
 Tensor predict(Module& module, const Call& call, const Tensor& x, const PredictOptions& options);
 Shape sample_shape(const char* caller, const Tensor& x);
 
-template <class M>
-Call prepare(const char* caller, M& model, const Tensor& x) {
-  if constexpr (requires { model.build(x.shape(), x.dtype()); }) {
+std::uint64_t changes(const Module& module);  ///< of all its parameters so far
+
+/// f(the model's call), with a model that is built for x. If that was not so before and f throws
+/// before it has changed a parameter, the data were perhaps the wrong ones: it is not so
+/// afterwards.
+template <class M, class F>
+auto with_built(const char* caller, M& model, const Tensor& x, F&& f) {
+  const Call call = [&model](const Var& batch) -> Var { return model(batch); };
+  if constexpr (requires { model.unbuild(); }) {
+    if (!model.built()) {
+      model.build(sample_shape(caller, x), x.dtype());
+      const std::uint64_t before = changes(model);
+      try {
+        return f(call);
+      } catch (...) {
+        if (changes(model) == before) model.unbuild();
+        throw;
+      }
+    }
+  } else if constexpr (requires { model.build(x.shape(), x.dtype()); }) {
     model.build(sample_shape(caller, x), x.dtype());
   }
-  return [&model](const Var& batch) -> Var { return model(batch); };
+  return f(call);
 }
 
 }  // namespace detail
@@ -165,22 +182,29 @@ concept Trainable =
 /// If a loss, or after an epoch a parameter, is not finite, the model gets back the parameters that
 /// gave the last finite loss, and an error names the step. Throws also, before any training, if x
 /// and y (or the validation data) are empty or not of one number of samples, for options out of
-/// range, and if the first axis of what the model gives is not the batch.
+/// range, and if the first axis of what the model gives is not the batch. A Sequential that was not
+/// built is not built afterwards if no step has changed its parameters.
 template <Trainable M>
 History fit(M& model, const Tensor& x, const Tensor& y, const FitOptions& options = {}) {
-  return detail::fit(model, detail::prepare("fit", model, x), x, y, options);
+  return detail::with_built("fit", model, x, [&](const detail::Call& call) {
+    return detail::fit(model, call, x, y, options);
+  });
 }
 
 /// The mean loss over all samples, in evaluation mode and without recording.
 template <Trainable M>
 double evaluate(M& model, const Tensor& x, const Tensor& y, const EvaluateOptions& options = {}) {
-  return detail::evaluate(model, detail::prepare("evaluate", model, x), x, y, options);
+  return detail::with_built("evaluate", model, x, [&](const detail::Call& call) {
+    return detail::evaluate(model, call, x, y, options);
+  });
 }
 
 /// The model's results for all samples (N,...), in evaluation mode and without recording.
 template <Trainable M>
 Tensor predict(M& model, const Tensor& x, const PredictOptions& options = {}) {
-  return detail::predict(model, detail::prepare("predict", model, x), x, options);
+  return detail::with_built("predict", model, x, [&](const detail::Call& call) {
+    return detail::predict(model, call, x, options);
+  });
 }
 
 }  // namespace xgrad::nn

@@ -6,7 +6,8 @@
 namespace xgrad::nn {
 
 GRUCell::GRUCell(Index input, Index hidden, const GRUCellOptions& options)
-    : Wx(param("Wx", per_gate(options.input_init, 3, input, hidden))),
+    : Wx(param("Wx", per_gate(options.input_init, 3, checked_size("GRUCell", "input", input),
+                              checked_size("GRUCell", "hidden", hidden)))),
       Wh(param("Wh", per_gate(options.recurrent_init, 3, hidden, hidden))),
       bx(param("bx", Tensor::zeros({3 * hidden}))),
       bh(options.reset_after ? param("bh", Tensor::zeros({3 * hidden})) : Var()) {}

@@ -1,4 +1,6 @@
 #include <cmath>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include <xgrad/core/error.hpp>
@@ -9,9 +11,10 @@ namespace xgrad::nn {
 namespace {
 
 void check_matrix(const char* name, const Shape& shape) {
-  if (shape.size() != 2) {
+  if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1) {
     throw Error(std::string(name) + ": the parameter is " + to_string(shape) +
-                ": it must be a matrix (in, out)");
+                ": it must be a matrix (in, out)" +
+                (shape.size() == 2 ? ", both extents at least 1" : ""));
   }
 }
 
@@ -39,7 +42,8 @@ Initializer normal(double deviation) {
 Initializer glorot() {
   return [](const Shape& shape) {
     check_matrix("glorot", shape);
-    const double limit = std::sqrt(6.0 / static_cast<double>(shape[0] + shape[1]));
+    const double width = static_cast<double>(shape[0]) + static_cast<double>(shape[1]);
+    const double limit = std::sqrt(6.0 / width);
     return uniform(limit)(shape);
   };
 }
@@ -86,6 +90,15 @@ Initializer orthogonal() {
   };
 }
 
+Index checked_size(const char* module, const char* size, Index n) {
+  constexpr Index most = std::numeric_limits<Index>::max() / 1024;  // some gates of double
+  if (n < 1 || n > most) {
+    throw Error(std::string(module) + ": " + size + " is " + std::to_string(n) + ": it must be " +
+                (n < 1 ? "at least 1" : "at most " + std::to_string(most)));
+  }
+  return n;
+}
+
 Tensor initial(const Initializer& init, const Shape& shape) {
   Tensor value = init(shape);
   if (value.shape() != shape) {
@@ -96,6 +109,13 @@ Tensor initial(const Initializer& init, const Shape& shape) {
 }
 
 Tensor per_gate(const Initializer& init, Index blocks, Index in, Index out) {
+  checked_size("per_gate", "blocks", blocks);
+  checked_size("per_gate", "in", in);
+  checked_size("per_gate", "out", out);
+  if (too_large({blocks, in, out}, sizeof(float))) {
+    throw Error("per_gate: " + std::to_string(blocks) + " blocks of " + to_string({in, out}) +
+                " are larger than any memory");
+  }
   const Tensor result = Tensor::uninitialized({in, blocks * out}, DType::float32);
   for (Index block = 0; block < blocks; ++block) {
     const auto offset = block * out * static_cast<Index>(sizeof(float));

@@ -36,6 +36,16 @@ Var activate(const Var& x, Activation activation) {
 
 }  // namespace
 
+Var AnyModule::operator()(const Var& x) const {
+  if (!call_) throw Error("module: it was moved from");
+  return call_(x);
+}
+
+AnyModule Layer::make(const Shape& sample) const {
+  if (!make_) throw Error("layer: it was moved from");
+  return make_(sample);
+}
+
 namespace layers {
 
 LSTM::LSTM(Index units, const SequenceOptions& options, const LSTMCellOptions& cell)
@@ -48,8 +58,8 @@ RNN::RNN(Index units, const SequenceOptions& options, const RNNCellOptions& cell
     : Recurrent("rnn", units, options, cell) {}
 
 Dense::Dense(Index units, Activation activation)
-    : Layer("dense", [=](const Shape& sample) {
-        const Linear linear(features(sample), detail::checked_units(units));
+    : Layer("dense", [=, units = checked_size("dense", "units", units)](const Shape& sample) {
+        const Linear linear(features(sample), units);
         return AnyModule(linear, [=](const Var& x) { return activate(linear(x), activation); });
       }) {}
 
@@ -63,7 +73,8 @@ LayerNorm::LayerNorm()
             [](const Shape& sample) { return AnyModule(nn::LayerNorm(features(sample))); }) {}
 
 Embedding::Embedding(Index vocabulary, Index width)
-    : Layer("embedding", [=](const Shape&) {
+    : Layer("embedding", [vocabulary = checked_size("embedding", "vocabulary", vocabulary),
+                          width = checked_size("embedding", "width", width)](const Shape&) {
         const nn::Embedding embedding(vocabulary, width);
         return AnyModule(embedding, [=](const Var& x) {
           return embedding(detail::to_indices("embedding", x.tensor()));
@@ -80,11 +91,6 @@ Flatten::Flatten()
 }  // namespace layers
 
 namespace detail {
-
-Index checked_units(Index units) {
-  if (units < 1) throw Error("units is " + std::to_string(units) + ": it must be at least 1");
-  return units;
-}
 
 Indices to_indices(const char* caller, const Tensor& numbers) {
   std::vector<std::int64_t> indices;

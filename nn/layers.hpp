@@ -6,6 +6,7 @@
 
 #include <xgrad/nn/dropout.hpp>
 #include <xgrad/nn/gru.hpp>
+#include <xgrad/nn/init.hpp>
 #include <xgrad/nn/layer_norm.hpp>
 #include <xgrad/nn/lstm.hpp>
 #include <xgrad/nn/module.hpp>
@@ -27,7 +28,7 @@ class AnyModule : public Module {
   AnyModule(const Module& module, std::function<Var(const Var&)> call)
       : Module(module), call_(std::move(call)) {}
 
-  Var operator()(const Var& x) const { return call_(x); }
+  Var operator()(const Var& x) const;
 
  private:
   static Module parameters_of(const auto& f) {
@@ -68,7 +69,7 @@ class Layer {
   Layer(std::string kind, Make make) : kind_(std::move(kind)), make_(std::move(make)) {}
 
   const std::string& kind() const { return kind_; }
-  AnyModule make(const Shape& sample) const { return make_(sample); }
+  AnyModule make(const Shape& sample) const;
 
  private:
   std::string kind_;
@@ -76,9 +77,6 @@ class Layer {
 };
 
 namespace detail {
-
-/// Throws unless there is at least one.
-Index checked_units(Index units);
 
 /// The elements as indices. Throws, naming `caller`, if one is not a whole number.
 Indices to_indices(const char* caller, const Tensor& numbers);
@@ -107,9 +105,9 @@ struct Recurrent : Layer {
  protected:
   template <class... Args>
   Recurrent(const char* kind, Index units, const SequenceOptions& options, const Args&... args)
-      : Layer(kind, [=](const Shape& sample) {
+      : Layer(kind, [=, units = checked_size(kind, "units", units)](const Shape& sample) {
           if (sample.size() != 2) throw Error("the input must be (batch, steps, features)");
-          const nn::Recurrent<Cell> recurrent(sample[1], detail::checked_units(units),
+          const nn::Recurrent<Cell> recurrent(sample[1], units,
                                               {.layers = options.layers,
                                                .bidirectional = options.bidirectional,
                                                .dropout = options.dropout},

@@ -15,7 +15,8 @@ Tensor gate_biases(Index hidden, double forget_bias) {
 }  // namespace
 
 LSTMCell::LSTMCell(Index input, Index hidden, const LSTMCellOptions& options)
-    : Wx(param("Wx", per_gate(options.input_init, 4, input, hidden))),
+    : Wx(param("Wx", per_gate(options.input_init, 4, checked_size("LSTMCell", "input", input),
+                              checked_size("LSTMCell", "hidden", hidden)))),
       Wh(param("Wh", per_gate(options.recurrent_init, 4, hidden, hidden))),
       b(param("b", gate_biases(hidden, options.forget_bias))) {}
 

@@ -82,4 +82,9 @@ void Module::adopt(const std::string& name, const Module& module) {
   modes_.insert(modes_.end(), module.modes_.begin(), module.modes_.end());
 }
 
+void Module::disown() {
+  parameters_.clear();
+  modes_.resize(1);
+}
+
 }  // namespace xgrad::nn

@@ -71,6 +71,8 @@ class Module {
   }
   /// The same for a module that is kept elsewhere.
   void adopt(const std::string& name, const Module& module);
+  /// Forgets all parameters and children.
+  void disown();
 
  private:
   friend class ModeScope;

@@ -147,6 +147,7 @@ class Recurrent : public Module {
                                       const Args&... args) {
     const Index directions = options.bidirectional ? 2 : 1;
     std::vector<Cell> cells;
+    cells.reserve(detail::cell_count(options.layers, options.bidirectional, sizeof(Cell)));
     for (Index layer = 0; layer < options.layers; ++layer) {
       for (Index d = 0; d < directions; ++d) {
         cells.emplace_back(layer == 0 ? input : directions * hidden, hidden, args...);

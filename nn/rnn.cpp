@@ -5,7 +5,8 @@
 namespace xgrad::nn {
 
 RNNCell::RNNCell(Index input, Index hidden, const RNNCellOptions& options)
-    : Wx(param("Wx", initial(options.input_init, {input, hidden}))),
+    : Wx(param("Wx", initial(options.input_init, {checked_size("RNNCell", "input", input),
+                                                  checked_size("RNNCell", "hidden", hidden)}))),
       Wh(param("Wh", initial(options.recurrent_init, {hidden, hidden}))),
       b(param("b", Tensor::zeros({hidden}))),
       nonlinearity(options.nonlinearity) {}

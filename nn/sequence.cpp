@@ -67,12 +67,20 @@ Var stack_steps(std::span<const Var> outputs) { return stack(outputs, 0); }
 
 namespace detail {
 
-void check_cell_count(std::size_t cells, Index layers, bool bidirectional) {
-  const Index expected = layers * (bidirectional ? 2 : 1);
+std::size_t cell_count(Index layers, bool bidirectional, std::size_t cell_bytes) {
   if (layers < 1) {
     throw Error("recurrent: layers is " + std::to_string(layers) + ": it must be at least 1");
   }
-  if (static_cast<Index>(cells) != expected) {
+  if (too_large({layers, bidirectional ? 2 : 1}, cell_bytes)) {
+    throw Error("recurrent: layers is " + std::to_string(layers) +
+                ": so many are larger than any memory");
+  }
+  return static_cast<std::size_t>(layers) * (bidirectional ? 2 : 1);
+}
+
+void check_cell_count(std::size_t cells, Index layers, bool bidirectional) {
+  const std::size_t expected = cell_count(layers, bidirectional, 1);
+  if (cells != expected) {
     throw Error("recurrent: " + std::to_string(cells) + " cells for " + std::to_string(layers) +
                 " layers" + (bidirectional ? " in two directions" : "") + ": there must be " +
                 std::to_string(expected));

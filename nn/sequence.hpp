@@ -38,6 +38,8 @@ Var side_by_side(const Var& a, const Var& b);
 Var stack_steps(std::span<const Var> outputs);
 
 namespace detail {
+/// Throws for layers below 1 or beyond any memory.
+std::size_t cell_count(Index layers, bool bidirectional, std::size_t cell_bytes);
 void check_cell_count(std::size_t cells, Index layers, bool bidirectional);
 void check_state_count(std::size_t states, std::size_t cells);
 void check_state_batch(const Var& member, const Var& x, Index batch);

@@ -76,6 +76,13 @@ Sequential& Sequential::build(const Shape& sample, DType dtype) {
   return *this;
 }
 
+void Sequential::unbuild() {
+  if (!built()) return;
+  disown();
+  modules_.clear();
+  outputs_.clear();
+}
+
 Var Sequential::operator()(const Var& x) {
   if (!built()) build(without_batch(x.shape()), x.dtype());
   return std::as_const(*this)(x);

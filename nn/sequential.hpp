@@ -36,6 +36,8 @@ class Sequential : public Module {
   ///     nn::load("model.safetensors", model.build({12, 1}));
   Sequential& build(const Shape& sample, DType dtype = DType::float32);
   bool built() const { return !modules_.empty(); }
+  /// Forgets the parameters, so that the model can be built for other data.
+  void unbuild();
 
   /// The layers in turn; the first axis is the batch. Errors name the layer.
   Var operator()(const Var& x);

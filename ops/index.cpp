@@ -151,7 +151,8 @@ std::int64_t* Indices::allocate(const Shape& shape) {
 }
 
 Indices::Indices(const Shape& shape, const std::vector<std::int64_t>& values) {
-  if (too_large(shape, sizeof(std::int64_t)) ||
+  const bool negative = std::any_of(shape.begin(), shape.end(), [](Index n) { return n < 0; });
+  if (negative || too_large(shape, sizeof(std::int64_t)) ||
       element_count(shape) != static_cast<Index>(values.size())) {
     throw Error("indices: shape " + to_string(shape) + " does not hold the " +
                 std::to_string(values.size()) + " elements that were given");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <xgrad/core/var.hpp>
@@ -14,6 +15,17 @@ namespace xgrad {
 /// An array of integers: which entries an op picks. Copies share their memory.
 class Indices {
  public:
+  /// One that was moved from has the shape (0).
+  Indices(const Indices&) = default;
+  Indices(Indices&& other) noexcept
+      : buffer_(std::move(other.buffer_)), shape_(std::exchange(other.shape_, Shape{0})) {}
+  Indices& operator=(Indices other) noexcept {
+    std::swap(buffer_, other.buffer_);
+    std::swap(shape_, other.shape_);
+    return *this;
+  }
+  ~Indices() = default;
+
   /// In row-major order. Throws if the number of values does not fit the shape.
   Indices(const Shape& shape, const std::vector<std::int64_t>& values);
   /// One axis.
@@ -29,6 +41,7 @@ class Indices {
   const Shape& shape() const { return shape_; }
   Index size() const { return element_count(shape_); }
   std::span<const std::int64_t> values() const {
+    if (!buffer_) return {};  // it was moved from
     return {reinterpret_cast<const std::int64_t*>(buffer_->data()),
             static_cast<std::size_t>(size())};
   }

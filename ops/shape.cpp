@@ -201,7 +201,9 @@ void detail::split(const Var& x, Index axis, std::span<Var> parts) {
 }
 
 std::vector<Var> split(const Var& x, Index n, Index axis) {
-  std::vector<Var> parts(static_cast<std::size_t>(std::max<Index>(n, 0)));
+  // Beyond any vector's size there are too many of them, even of an axis without elements.
+  const bool possible = n > 0 && !too_large({n}, sizeof(Var));
+  std::vector<Var> parts(possible ? static_cast<std::size_t>(n) : 0);
   detail::split(x, axis, parts);
   return parts;
 }

@@ -1,4 +1,7 @@
+#include <functional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -51,6 +54,16 @@ struct Wrong {
     const Var square = Tensor::zeros({2, 2}, DType::float64);
     p.add_product(0, square, square);
   }
+};
+
+/// Its pullback is the test's.
+struct Given {
+  static constexpr const char* name = "given";
+  std::function<void(Pullback&)> f;
+  std::uint32_t named = 0;
+  std::uint32_t addends() const { return named; }
+  Tensor value(const Tensor& x) const { return x.copy(); }
+  void pullback(Pullback& p) const { f(p); }
 };
 
 // -- gradients ------------------------------------------------------------------------------------
@@ -576,6 +589,90 @@ TEST(Misuse, AGradientOfAnotherDtype) {
               std::string::npos);
     EXPECT_FALSE(w.has_grad());
   }
+}
+
+/// The error of a backward pass through an op of one input of shape (3) with that pullback.
+std::string pullback_error(TapeMode mode, std::function<void(Pullback&)> f,
+                           std::uint32_t addends = 0) {
+  const Var w = weights({1, 2, 3});
+  Tape tape(mode);
+  const Var y = sum(apply(Given{std::move(f), addends}, Var(w * 2.0)));
+  return error_of([&] { tape.backward(y); });
+}
+
+TEST(Misuse, APullbackAsksForAnInputThatIsNotThere) {
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    const std::function<void(Pullback&)> uses[] = {
+        [](Pullback& p) { (void)p.input(1); },
+        [](Pullback& p) { (void)p.wants(1); },
+        [](Pullback& p) { p.add(1, p.gradient()); },
+        [](Pullback& p) { p.add_part(1, p.gradient()); },
+        [](Pullback& p) { p.pass_on(1); },
+        [](Pullback& p) { p.add_product(1, p.gradient(), p.gradient()); }};
+    for (const auto& use : uses) {
+      EXPECT_EQ(pullback_error(mode, use),
+                "backward: the pullback of 'given' asks for input 1: there are 1, counted from 0");
+    }
+    EXPECT_EQ(pullback_error(mode, [](Pullback& p) { (void)p.input(std::size_t(-1)); }),
+              "backward: the pullback of 'given' asks for input 18446744073709551615: there are 1, "
+              "counted from 0");
+  }
+}
+
+TEST(Misuse, APullbackGivesNoGradientOrOneThatDoesNotFit) {
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    const std::function<void(Pullback&)> uses[] = {
+        [](Pullback& p) { p.add(0, Var()); }, [](Pullback& p) { p.add_part(0, Var()); },
+        [](Pullback& p) { p.add_product(0, Var(), p.gradient()); }};
+    for (const auto& use : uses) {
+      EXPECT_EQ(pullback_error(mode, use),
+                "backward: the pullback of 'given' gives input 0 a gradient without a value: leave "
+                "it out, or give zeros");
+    }
+    EXPECT_EQ(pullback_error(mode,
+                             [](Pullback& p) {
+                               p.add(0, vector({1, 2}));
+                             }),
+              "backward: the pullback of 'given' gives a gradient of (2) to an input of (3): they "
+              "must broadcast");
+  }
+}
+
+TEST(Misuse, APullbackThatDoesNotDoWhatItsAddendsSay) {
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    EXPECT_EQ(pullback_error(
+                  mode, [](Pullback&) {}, 1),
+              "backward: the pullback of 'given' does not pass on its gradient to input 0, which "
+              "the op's addends() name");
+    EXPECT_EQ(pullback_error(
+                  mode, [](Pullback& p) { p.add(0, 2.0 * p.gradient()); }, 1),
+              "backward: the pullback of 'given' adds to input 0, which the op's addends() name: "
+              "it must be passed on");
+    const auto twice = [](Pullback& p) {
+      p.pass_on(0);
+      p.pass_on(0);
+    };
+    EXPECT_EQ(pullback_error(mode, twice, 1),
+              "backward: the pullback of 'given' passes on its gradient to input 0 twice");
+    // Without a name it is an ordinary sum.
+    const Var w = weights({1, 2, 3});
+    Tape tape(mode);
+    tape.backward(sum(apply(Given{twice}, Var(w * 1.0))));
+    EXPECT_EQ(list(w.grad()), (std::vector<double>{2, 2, 2}));
+  }
+}
+
+// Else the sum of the gradients of z would be taken in the op's own constant.
+TEST(Misuse, APartThatIsNoPartOfTheGradientIsNotWrittenTo) {
+  const Var constant = vector({5, 5, 5});
+  const Var w = weights({1, 2, 3});
+  Tape tape;
+  const Var z = w * 1.0;
+  const Var total = sum(z);
+  const auto give = [&](Pullback& p) { p.add_part(0, constant); };
+  tape.backward(total + sum(apply(Given{give}, z)));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{6, 6, 6}));
+  EXPECT_EQ(list(constant.tensor()), (std::vector<double>{5, 5, 5}));
 }
 
 TEST(Misuse, AParameterConvertedThereAndBack) {

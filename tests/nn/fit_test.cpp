@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string>
@@ -546,6 +547,53 @@ TEST(Fit, FrozenParametersStayAndOldGradientsDoNotCount) {
   EXPECT_NE(values_of(net)[1], before[1]);
 }
 
+// Whatever was wrong, perhaps it was x.
+TEST(Fit, AFailureBeforeTheFirstStepLeavesASequentialUnbuilt) {
+  const Tensor x = numbers({4, 3}), y = numbers({4, 2}, 2);
+  nn::Sequential model({layers::Dense(2)});
+  const auto unbuilt_after = [&](const auto& call) {
+    EXPECT_THROW(call(), Error);
+    EXPECT_FALSE(model.built());
+    EXPECT_TRUE(model.parameters().empty());
+  };
+  unbuilt_after([&] { nn::fit(model, y, x); });  // the loss finds that they are the wrong way round
+  unbuilt_after([&] { nn::fit(model, y, numbers({5, 2})); });
+  unbuilt_after([&] { nn::fit(model, y, y, {.epochs = 0}); });
+  unbuilt_after([&] { nn::evaluate(model, y, x); });
+  unbuilt_after([&] { nn::evaluate(model, y, y, {.batch_size = 0}); });
+  unbuilt_after([&] { nn::predict(model, y, {.batch_size = 0}); });
+  unbuilt_after([&] { nn::fit(model, y, Tensor::full({4, 2}, nan)); });
+  model.eval();
+  nn::fit(model, x, y);
+  EXPECT_EQ(model.parameters()[0].shape(), (Shape{3, 2}));
+  EXPECT_FALSE(model.training());
+  // What has been learned is kept.
+  const auto stop = [](const nn::FitReport& report) {
+    if (report.batch == 2) throw Error("enough");
+  };
+  nn::Sequential other({layers::Dense(2)});
+  EXPECT_THROW(nn::fit(other, x, y, {.batch_size = 1, .callback = stop}), Error);
+  EXPECT_TRUE(other.built());
+  EXPECT_THROW(nn::fit(other, y, y), Error);
+  EXPECT_TRUE(other.built());
+}
+
+TEST(Fit, ABatchMayBeLargerThanAllSamples) {
+  const Tensor x = numbers({5, 3}), y = numbers({5, 1}, 2);
+  constexpr Index most = std::numeric_limits<Index>::max();
+  for (const Index batch_size : {Index{5}, Index{6}, most / 2 + 3, most}) {
+    seed(3);
+    nn::Sequential model({layers::Dense(1)});
+    const auto history =
+        nn::fit(model, x, y, {.epochs = 2, .batch_size = batch_size, .validation_split = 0.4});
+    const double loss = nn::evaluate(model, x, y, {.batch_size = batch_size});
+    EXPECT_EQ(loss, nn::evaluate(model, x, y, {.batch_size = 5}));
+    EXPECT_EQ(nn::predict(model, x, {.batch_size = batch_size}).to_vector(),
+              nn::predict(model, x, {.batch_size = 5}).to_vector());
+    EXPECT_EQ(history.loss.size(), 2U);
+  }
+}
+
 TEST(Fit, ErrorsNameWhatIsWrong) {
   Slope model;
   const Tensor x = Tensor::zeros({4}), y = Tensor::zeros({4});
@@ -582,6 +630,10 @@ TEST(Fit, ErrorsNameWhatIsWrong) {
   EXPECT_EQ(error_of([&] { nn::evaluate(model, x, Tensor::zeros({3})); }),
             "evaluate: x is (4), y is (3): their first extents, the numbers of samples, must be "
             "equal");
+  EXPECT_EQ(
+      fit_error({.optimizer =
+                     [](const std::vector<Var>&) { return std::unique_ptr<optim::Optimizer>(); }}),
+      "fit: the function that makes the optimizer has given none");
   EXPECT_TRUE(model.w.item() == 0);
 
   nn::Sequential total({[](const Var& v) { return sum(v, {0}, {.keep = true}); }});

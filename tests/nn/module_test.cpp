@@ -1,10 +1,14 @@
+#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include <xgrad/core/tape.hpp>
 #include <xgrad/nn/dropout.hpp>
+#include <xgrad/nn/embedding.hpp>
+#include <xgrad/nn/layers.hpp>
 #include <xgrad/nn/linear.hpp>
 #include <xgrad/nn/lstm.hpp>
 #include <xgrad/nn/module.hpp>
@@ -100,6 +104,69 @@ TEST(Module, OneThatWasMovedFromSaysSo) {
   EXPECT_THROW(model(Tensor::zeros({2, 3})), Error);
   net = taken;
   EXPECT_TRUE(net.training());
+  nn::AnyModule any([](const Var& x) { return x; });
+  const nn::AnyModule other_any = std::move(any);
+  EXPECT_EQ(error_of([&] { any(Tensor::zeros({1})); }), "module: it was moved from");
+  nn::Layer layer = nn::layers::Dense(2);
+  const nn::Layer other_layer = std::move(layer);
+  EXPECT_EQ(error_of([&] { layer.make({3}); }), "layer: it was moved from");
+}
+
+TEST(Module, AModuleOfNoSizeNamesItself) {
+  const auto at_least_1 = [](const auto& make, const std::string& size) {
+    for (const Index n : {Index{0}, Index{-1}, std::numeric_limits<Index>::min()}) {
+      EXPECT_EQ(error_of([&] { make(n); }),
+                size + " is " + std::to_string(n) + ": it must be at least 1");
+    }
+    for (const Index n : {Index{1} << 61, std::numeric_limits<Index>::max()}) {
+      EXPECT_EQ(error_of([&] { make(n); }),
+                size + " is " + std::to_string(n) + ": it must be at most 9007199254740991");
+    }
+  };
+  at_least_1([](Index n) { nn::Linear(n, n); }, "Linear: in");
+  at_least_1([](Index n) { nn::Linear(2, n); }, "Linear: out");
+  at_least_1([](Index n) { nn::LSTMCell(n, 2); }, "LSTMCell: input");
+  at_least_1([](Index n) { nn::LSTMCell(2, n); }, "LSTMCell: hidden");
+  at_least_1([](Index n) { nn::LSTM(2, n, {.layers = 2, .bidirectional = true}); },
+             "LSTMCell: hidden");
+  at_least_1([](Index n) { nn::GRUCell(n, 2); }, "GRUCell: input");
+  at_least_1([](Index n) { nn::GRUCell(2, n); }, "GRUCell: hidden");
+  at_least_1([](Index n) { nn::RNNCell(n, 2); }, "RNNCell: input");
+  at_least_1([](Index n) { nn::RNNCell(2, n); }, "RNNCell: hidden");
+  at_least_1([](Index n) { nn::Embedding(n, 2); }, "Embedding: vocabulary");
+  at_least_1([](Index n) { nn::Embedding(2, n); }, "Embedding: width");
+  at_least_1([](Index n) { const nn::LayerNorm norm(n); }, "LayerNorm: width");
+  at_least_1([](Index n) { const nn::layers::Dense layer(n); }, "dense: units");
+  at_least_1([](Index n) { const nn::layers::LSTM layer(n); }, "lstm: units");
+  at_least_1([](Index n) { const nn::layers::GRU layer(n); }, "gru: units");
+  at_least_1([](Index n) { const nn::layers::RNN layer(n); }, "rnn: units");
+  at_least_1([](Index n) { nn::layers::Embedding(n, 2); }, "embedding: vocabulary");
+  at_least_1([](Index n) { nn::layers::Embedding(2, n); }, "embedding: width");
+  at_least_1([](Index n) { nn::per_gate(nn::glorot(), n, 2, 2); }, "per_gate: blocks");
+  at_least_1([](Index n) { nn::per_gate(nn::glorot(), 2, 2, n); }, "per_gate: out");
+  EXPECT_EQ(error_of([] { nn::per_gate(nn::glorot(), Index{1} << 50, 2, Index{1} << 50); }),
+            "per_gate: 1125899906842624 blocks of (2,1125899906842624) are larger than any memory");
+  for (const Index layers : {Index{-1}, std::numeric_limits<Index>::min()}) {
+    EXPECT_EQ(error_of([&] { nn::LSTM(2, 3, {.layers = layers}); }),
+              "recurrent: layers is " + std::to_string(layers) + ": it must be at least 1");
+  }
+  for (const Index layers : {Index{1} << 62, std::numeric_limits<Index>::max()}) {
+    EXPECT_EQ(
+        error_of([&] { nn::LSTM(2, 3, {.layers = layers, .bidirectional = true}); }),
+        "recurrent: layers is " + std::to_string(layers) + ": so many are larger than any memory");
+  }
+}
+
+TEST(Init, AMatrixWithoutElementsIsRefused) {
+  const std::pair<const char*, nn::Initializer> inits[] = {
+      {"glorot", nn::glorot()}, {"he", nn::he()}, {"orthogonal", nn::orthogonal()}};
+  for (const auto& [name, init] : inits) {
+    for (const Shape& shape : {Shape{0, 3}, Shape{3, 0}, Shape{-1, 3}, Shape{3, -1}}) {
+      EXPECT_EQ(error_of([&] { init(shape); }),
+                std::string(name) + ": the parameter is " + to_string(shape) +
+                    ": it must be a matrix (in, out), both extents at least 1");
+    }
+  }
 }
 
 TEST(Module, ACloneSharesNothing) {

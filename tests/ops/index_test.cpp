@@ -1,4 +1,5 @@
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -97,6 +98,19 @@ TEST(IndexOps, IndicesAreMadeFromXtensorAndSharedByCopies) {
   EXPECT_EQ(copy.values().data(), all.values().data());
 }
 
+TEST(IndexOps, IndicesThatWereMovedFromAreNone) {
+  const Var x = Tensor::zeros({2, 3});
+  Indices indices{1, 0};
+  Indices taken = std::move(indices);
+  EXPECT_EQ(taken.size(), 2);
+  EXPECT_EQ(indices.shape(), (Shape{0}));
+  EXPECT_TRUE(indices.values().empty());
+  EXPECT_EQ(gather(x, indices).shape(), (Shape{0, 3}));
+  EXPECT_THROW(take_along(x, indices), Error);
+  indices = taken;
+  EXPECT_EQ(gather(x, indices).shape(), (Shape{2, 3}));
+}
+
 TEST(IndexOps, Errors) {
   const Var x = Tensor::zeros({2, 3});
   EXPECT_EQ(error_of([&] {
@@ -126,6 +140,10 @@ TEST(IndexOps, Errors) {
               Indices({2, 2}, {1, 2, 3});
             }),
             "indices: shape (2,2) does not hold the 3 elements that were given");
+  EXPECT_EQ(error_of([&] {
+              Indices({-1, -1}, {1});
+            }),
+            "indices: shape (-1,-1) does not hold the 1 elements that were given");
   EXPECT_EQ(error_of([&] {
               Indices({Index{1} << 32, Index{1} << 32}, {});
             }),
