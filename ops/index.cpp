@@ -142,6 +142,38 @@ Var put_along(const Var& entries, const Indices& indices, Index extent) {
   return apply(PutAlong{indices, extent}, entries);
 }
 
+/// Where along the axis the first element is, for `before` as the order.
+template <class F>
+Indices positions(const char* op, const Var& x, Index axis, F&& before) {
+  const std::size_t position = normalize_axis(op, axis, x.shape());
+  const Tensor source = detail::contiguous(x.tensor());
+  const Index n = x.shape()[position];
+  const Index inner = source.strides()[position];
+  if (n == 0) {
+    throw Error(std::string(op) + ": x is " + to_string(x.shape()) + ": axis " +
+                std::to_string(axis) + " must have at least one element");
+  }
+  Shape shape = x.shape();
+  shape.erase(position);
+  std::vector<std::int64_t> found;
+  found.reserve(static_cast<std::size_t>(x.size() / n));
+  detail::dispatch_real(x.dtype(), op, [&]<class T>() {
+    const T* elements = source.data<T>();
+    for (Index outer = 0; outer < x.size(); outer += n * inner) {
+      for (Index at = outer; at < outer + inner; ++at) {
+        Index best = 0;
+        for (Index i = 1; i < n; ++i) {
+          const T candidate = elements[at + i * inner];
+          const T known = elements[at + best * inner];
+          if (before(candidate, known) || (candidate != candidate && known == known)) best = i;
+        }
+        found.push_back(best);
+      }
+    }
+  });
+  return Indices(shape, found);
+}
+
 }  // namespace
 
 std::int64_t* Indices::allocate(const Shape& shape) {
@@ -176,6 +208,14 @@ Var embedding(const Var& table, const Indices& indices) {
   }
   check_range("embedding", "table", table.shape(), table.shape()[0], indices);
   return apply(Gather{indices, 0}, table);
+}
+
+Indices argmax(const Var& x, Index axis) {
+  return positions("argmax", x, axis, [](auto a, auto b) { return a > b; });
+}
+
+Indices argmin(const Var& x, Index axis) {
+  return positions("argmin", x, axis, [](auto a, auto b) { return a < b; });
 }
 
 Var take_along(const Var& x, const Indices& indices) {

@@ -62,6 +62,15 @@ Var gather(const Var& x, const Indices& indices, Index axis = 0);
 /// the table is not a matrix or an index is not in [0, V).
 Var embedding(const Var& table, const Indices& indices);
 
+/// Where along the axis the largest element is, NaN counting as the largest: x with that axis left
+/// out. Of equal ones the first, as PyTorch. `take_along(x, argmax(x))` is the maximum of the last
+/// axis with its whole gradient for that one element. Throws if there is no such axis, over no
+/// elements, and for complex128.
+Indices argmax(const Var& x, Index axis = -1);
+
+/// Where the smallest element is, NaN counting as the smallest; otherwise as `argmax`.
+Indices argmin(const Var& x, Index axis = -1);
+
 /// One entry of the last axis at each leading position: x (A...,C), indices (A...) -> (A...).
 /// dx = dy at the entries, zero elsewhere. Throws if the shapes do not fit or an index is not in
 /// [0, C).

@@ -240,6 +240,20 @@ struct CrossEntropy {
   }
 };
 
+void check_options(const Var& logits, const CrossEntropyOptions& options) {
+  const Shape& x = logits.shape();
+  if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1)) {
+    throw Error("cross_entropy: label_smoothing is " + std::to_string(options.label_smoothing) +
+                ": it must be in [0, 1]");
+  }
+  const std::size_t weights = options.class_weights.size();
+  if (weights != 0 && static_cast<Index>(weights) != x.back()) {
+    throw Error("cross_entropy: logits is " + to_string(x) + ", there are " +
+                std::to_string(weights) + " class_weights: there must be " +
+                std::to_string(x.back()) + ", or none");
+  }
+}
+
 void check_cross_entropy(const Var& logits, const Indices& targets,
                          const CrossEntropyOptions& options) {
   const Shape& x = logits.shape();
@@ -248,10 +262,7 @@ void check_cross_entropy(const Var& logits, const Indices& targets,
     throw Error("cross_entropy: logits is " + to_string(x) + ", targets is " + to_string(t) +
                 ": targets must have the shape of logits without its last axis");
   }
-  if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1)) {
-    throw Error("cross_entropy: label_smoothing is " + std::to_string(options.label_smoothing) +
-                ": it must be in [0, 1]");
-  }
+  check_options(logits, options);
   for (const std::int64_t target : targets.values()) {
     if ((target < 0 || target >= x.back()) && target != options.ignore_index) {
       throw Error("cross_entropy: logits is " + to_string(x) + ", a target is " +
@@ -261,7 +272,77 @@ void check_cross_entropy(const Var& logits, const Indices& targets,
   }
 }
 
+/// -sum_c w_c log_softmax(x)_c for each row. What has the weight 0 adds nothing, though it be inf.
+Var weighted_entropy(const Var& x, const Var& weights) {
+  Var log_probability = log_softmax(x);
+  const Tensor absent = Tensor::zeros(x.shape(), x.dtype());
+  const bool some = dispatch(x.dtype(), [&]<class T>() {
+    const Tensor row_major = contiguous(weights.tensor());
+    const T* w = row_major.data<T>();
+    const T* log_p = log_probability.tensor().data<T>();
+    bool found = false;
+    for (Index i = 0; i < x.size(); ++i) {
+      if (w[i] != T(0) || !std::isinf(std::real(log_p[i]))) continue;
+      absent.mutable_data<T>()[i] = T(1);
+      found = true;
+    }
+    return found;
+  });
+  if (some) log_probability = where(Var(absent), 0.0, log_probability);
+  return sum(-weights * log_probability, {-1});
+}
+
+/// The class weights in the logits' dtype.
+Tensor weights_of(const CrossEntropyOptions& options, DType dtype) {
+  const std::vector<double>& weights = options.class_weights;
+  return Tensor({static_cast<Index>(weights.size())}, weights).to(dtype);
+}
+
+/// Class numbers with class weights: a matrix of weights, with zeros in the ignored rows.
+Var weighted_cross_entropy(const Var& logits, const Indices& classes,
+                           const CrossEntropyOptions& options) {
+  const ClassTargets targets{classes, options, {}, {}, 1};
+  const Var weights = Var(targets.class_weights(logits.shape(), logits.dtype())) *
+                      Var(weights_of(options, logits.dtype()));
+  Shape column = classes.shape();
+  column.push_back(1);
+  std::vector<double> counted;
+  double divisor = 0;
+  for (Index row = 0; row < classes.size(); ++row) {
+    counted.push_back(targets.ignored(row) ? 0 : 1);
+    if (targets.ignored(row)) continue;
+    divisor += options.class_weights[static_cast<std::size_t>(targets.target(row))];
+  }
+  const Var counts = Tensor(column, counted).to(logits.dtype());
+  const Var losses = weighted_entropy(where(counts, logits, 0.0), weights);
+  if (options.reduction == Reduction::mean) return sum(losses) / divisor;
+  return reduced(losses, options.reduction);
+}
+
 }  // namespace
+
+Var soft_cross_entropy(const Var& logits, const Var& probabilities,
+                       const CrossEntropyOptions& options) {
+  check_operands("cross_entropy", "logits", logits, probabilities);
+  if (logits.dim() == 0) {
+    throw Error("cross_entropy: logits is (): they must have an axis of classes");
+  }
+  check_options(logits, options);
+  if (options.ignore_index >= 0) {
+    throw Error("cross_entropy: ignore_index is " + std::to_string(options.ignore_index) +
+                ": it is for targets that are class numbers, not probabilities");
+  }
+  Var weights = probabilities;
+  if (options.label_smoothing > 0) {
+    const double others = options.label_smoothing / static_cast<double>(logits.shape().back());
+    weights = weights * (1 - options.label_smoothing) + others;
+  }
+  if (!options.class_weights.empty()) {
+    weights = weights * Var(weights_of(options, logits.dtype()));
+  }
+  return reduced(weighted_entropy(logits, weights), options.reduction);
+}
+
 }  // namespace detail
 
 Var mse(const Var& prediction, const Var& target, Reduction reduction) {
@@ -293,6 +374,9 @@ Var binary_cross_entropy_with_logits(const Var& logits, const Var& target, Reduc
 
 Var cross_entropy(const Var& logits, const Indices& targets, CrossEntropyOptions options) {
   detail::check_cross_entropy(logits, targets, options);
+  if (!options.class_weights.empty()) {
+    return detail::weighted_cross_entropy(logits, targets, options);
+  }
   return apply(detail::CrossEntropy{{targets, options, {}, {}, 1}}, logits);
 }
 

@@ -92,8 +92,26 @@ Var matmul(const Var& a, const Var& b) {
     shape.back() = n[1];
     return reshape(y, shape);
   }
+  if (m.size() == 1 && (n.size() == 2 || n.size() == 3)) {
+    const std::size_t inner = n.size() - 2;
+    if (m[0] != n[inner]) {
+      refuse(a, b, "a.shape[0] must equal b.shape[" + std::to_string(inner) + "]");
+    }
+    const Var row = unsqueeze(a, 0);
+    const Var y = matmul(n.size() == 2 ? row : unsqueeze(row, 0), b);
+    return squeeze(y, -2);
+  }
+  if (m.size() >= 1 && n.size() == 1) {
+    if (m.back() != n[0]) {
+      refuse(a, b, "a.shape[" + std::to_string(m.size() - 1) + "] must equal b.shape[0]");
+    }
+    const Var y = detail::product(m.size() == 1 ? unsqueeze(a, 0) : rows_of(a), unsqueeze(b, 1));
+    return reshape(y, Shape(m.begin(), m.end() - 1));
+  }
   if (m.size() != 3 || n.size() != 3) {
-    refuse(a, b, "b must be a matrix and a have at least 2 axes, or both must have 3");
+    refuse(a, b,
+           "b must be a vector or a matrix and a have at least 1 axis, or b must have 3 and a 1 or "
+           "3");
   }
   if (m[2] != n[1]) refuse(a, b, "a.shape[2] must equal b.shape[1]");
   if (m[0] != n[0] && m[0] != 1 && n[0] != 1) {

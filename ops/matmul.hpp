@@ -11,6 +11,8 @@ namespace xgrad {
 /// - (M,K) x (K,N) -> (M,N)
 /// - (...,M,K) x (K,N) -> (...,M,N): the leading axes of a are flattened into its rows
 /// - (B,M,K) x (B,K,N) -> (B,M,N): one product per batch entry; either B may be 1, which stretches
+/// - a vector a is one row, a vector b one column, and the result has no such axis, as in NumPy:
+///   (K) x (K) -> (), (K) x (K,N) -> (N), (...,M,K) x (K) -> (...,M), (K) x (B,K,N) -> (B,N)
 ///
 /// Throws if the inner extents or the batch extents do not fit, or for other numbers of axes.
 Var matmul(const Var& a, const Var& b);

@@ -5,11 +5,12 @@
 namespace xgrad {
 
 /// y = e^x / sum(e^x) along the axis, without overflow; dx = y (dy - sum(dy y)). Same shape as x.
-/// Throws if there is no such axis.
+/// NaN along an axis of only -inf, where there are no probabilities. Throws if there is no such
+/// axis.
 Var softmax(const Var& x, Index axis = -1);
 
-/// y = x - log(sum(e^x)) along the axis; dx = dy - e^y sum(dy). Same shape as x. Throws if there is
-/// no such axis.
+/// y = x - log(sum(e^x)) along the axis; dx = dy - e^y sum(dy). Same shape as x. NaN along an axis
+/// of only -inf. Throws if there is no such axis.
 Var log_softmax(const Var& x, Index axis = -1);
 
 /// h = (x - mean) / sqrt(variance + eps) along the last axis, the variance divided by n;

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/graph_ops.hpp>
@@ -7,6 +9,7 @@
 #include <xgrad/ops/pointwise.hpp>
 #include <xgrad/ops/reduce.hpp>
 #include <xgrad/ops/rows.hpp>
+#include <xgrad/ops/shape.hpp>
 
 namespace xgrad {
 namespace detail {
@@ -92,27 +95,122 @@ struct Mean : Reduce {
   void pullback(Pullback& p) const { p.add(0, kept(p.gradient()) / length()); }
 };
 
-struct Max : Reduce {
-  static constexpr const char* name = "max";
+template <class Order>
+struct Extremum : Reduce {
+  static constexpr const char* name = std::is_same_v<Order, Largest> ? "max" : "min";
   static constexpr bool exact = true;
   bool share_nan;
 
   Tensor value(const Tensor& x) const {
     if (axes.length == 0) {
-      throw Error("max: x is " + to_string(x.shape()) +
+      throw Error(std::string(name) + ": x is " + to_string(x.shape()) +
                   ": the reduced axes must have at least one element");
     }
     const Tensor y = result(x.dtype());
-    dispatch_real(x.dtype(), name, [&]<class T>() { each_row<T>(x, y, row_max<T>); });
+    dispatch_real(x.dtype(), name, [&]<class T>() { each_row<T>(x, y, row_extremum<Order, T>); });
     return y;
   }
   void pullback(Pullback& p) const {
     const Var& x = p.input(0);
     const Var y = kept(p.output());
-    Var largest = equal(x, y);
-    if (share_nan) largest = where(equal(y, y), largest, 1.0 - equal(x, x));
-    const Var count = apply(Sum{axes, true}, largest);
-    p.add(0, kept(p.gradient()) * largest / count);
+    Var chosen = equal(x, y);
+    if (share_nan) chosen = where(equal(y, y), chosen, 1.0 - equal(x, x));
+    const Var count = apply(Sum{axes, true}, chosen);
+    p.add(0, where(chosen, kept(p.gradient()), 0.0) / count);
+  }
+};
+
+/// 1 where y is zero. No op, since that has no complex form.
+Tensor zeros_of(const Tensor& y) {
+  const Tensor flags = Tensor::uninitialized(y.shape(), y.dtype());
+  dispatch(y.dtype(), [&]<class T>() {
+    const T* from = y.data<T>();
+    std::transform(from, from + y.size(), flags.mutable_data<T>(),
+                   [](T value) { return T(value == T(0) ? 1 : 0); });
+  });
+  return flags;
+}
+
+struct Norm : Reduce {
+  static constexpr const char* name = "norm";
+
+  Tensor value(const Tensor& x) const {
+    const Tensor y = result(x.dtype());
+    dispatch(x.dtype(), [&]<class T>() { each_row<T>(x, y, row_norm<T>); });
+    return y;
+  }
+  // x / y first, which is at most 1: dy / y might overflow.
+  void pullback(Pullback& p) const {
+    const Var y = kept(p.output());
+    const Var zero = zeros_of(y.tensor());
+    const Var direction = where(zero, 0.0, p.input(0) / where(zero, 1.0, y));
+    p.add(0, kept(p.gradient()) * direction);
+  }
+
+  template <class T>
+  static Accumulator<T> row_norm(const T* x, Index n) {
+    using A = Accumulator<T>;
+    const auto square = [](const WideVector<T>& v) { return v * v; };
+    const A squares = row_sum(x, n, T(0), square);
+    if constexpr (std::is_same_v<T, double>) {
+      // Beyond these, squares have overflowed, or underflowed that count.
+      if (squares < 0x1p-900 || std::isinf(squares)) return scaled_norm(x, n);
+    }
+    return std::sqrt(squares);
+  }
+
+  /// With the largest element as the unit.
+  static double scaled_norm(const double* x, Index n) {
+    double unit = 0;
+    for (Index i = 0; i < n; ++i) unit = std::max(unit, std::abs(x[i]));
+    if (unit == 0 || std::isinf(unit)) return unit;
+    double squares = 0;
+    for (Index i = 0; i < n; ++i) squares += x[i] / unit * (x[i] / unit);
+    return unit * std::sqrt(squares);
+  }
+};
+
+/// The product along the last axis of a matrix (rows, n), as (rows, 1): the first half times the
+/// second, until one is left. Made of products alone, so that no derivative divides.
+Var row_products(Var x) {
+  for (Index n = x.shape()[1]; n > 1; n = x.shape()[1]) {
+    const Index half = n / 2;
+    Var pairs = slice(x, 1, 0, half) * slice(x, 1, half, 2 * half);
+    x = n % 2 == 0 ? pairs : concat({pairs, slice(x, 1, n - 1, n)}, 1);
+  }
+  return x.shape()[1] == 1 ? x : Var(sum(x, {1}, {.keep = true}) + 1.0);
+}
+
+struct CumulativeSum {
+  static constexpr const char* name = "cumsum";
+  std::size_t axis;
+  bool backwards;  ///< from the end, which is the gradient
+
+  Tensor value(const Tensor& x) const {
+    const Tensor source = contiguous(x);
+    const Tensor y = Tensor::uninitialized(x.shape(), x.dtype());
+    const Index n = x.shape()[axis];
+    const Index inner = source.strides()[axis];
+    dispatch(x.dtype(), [&]<class T>() {
+      PoolVector<Accumulator<T>> sums(static_cast<std::size_t>(inner));
+      for (Index first = 0; first < x.size(); first += n * inner) {
+        std::fill(sums.begin(), sums.end(), Accumulator<T>(0));
+        for (Index i = 0; i < n; ++i) {
+          const Index at = first + (backwards ? n - 1 - i : i) * inner;
+          const T* from = source.data<T>() + at;
+          T* to = y.mutable_data<T>() + at;
+          for (Index j = 0; j < inner; ++j) {
+            Accumulator<T>& sum = sums.data()[j];
+            sum += static_cast<Accumulator<T>>(from[j]);
+            to[j] = static_cast<T>(sum);
+          }
+        }
+      }
+    });
+    return y;
+  }
+  void pullback(Pullback& p) const {
+    p.add(0, apply(CumulativeSum{axis, !backwards}, p.gradient()));
   }
 };
 
@@ -140,7 +238,9 @@ struct LogSumExp : Reduce {
   // e^(x - y) would lose the digits that y has before the point.
   void pullback(Pullback& p) const {
     const Var e = exp(p.input(0) - Var(shift));
-    const Var factor = kept(p.gradient()) / apply(Sum{axes, true}, e);
+    const Var total = apply(Sum{axes, true}, e);
+    const Var none = zeros_of(total.tensor());  // over only -inf, which no gradient may reach
+    const Var factor = where(none, 0.0, kept(p.gradient()) / where(none, 1.0, total));
     p.add(0, factor * e);
   }
 };
@@ -186,9 +286,35 @@ Var mean(const Var& x, const Axes& axes, ReduceOptions options) {
   return reduce<detail::Mean>(x, axes, options.keep);
 }
 
-Var max(const Var& x) { return reduce<detail::Max>(x, all_axes(x.shape()), false, true); }
+Var max(const Var& x) {
+  return reduce<detail::Extremum<detail::Largest>>(x, all_axes(x.shape()), false, true);
+}
 Var max(const Var& x, const Axes& axes, ReduceOptions options) {
-  return reduce<detail::Max>(x, axes, options.keep, false);
+  return reduce<detail::Extremum<detail::Largest>>(x, axes, options.keep, false);
+}
+
+Var min(const Var& x) {
+  return reduce<detail::Extremum<detail::Smallest>>(x, all_axes(x.shape()), false, true);
+}
+Var min(const Var& x, const Axes& axes, ReduceOptions options) {
+  return reduce<detail::Extremum<detail::Smallest>>(x, axes, options.keep, false);
+}
+
+Var prod(const Var& x) { return prod(x, all_axes(x.shape())); }
+Var prod(const Var& x, const Axes& axes, ReduceOptions options) {
+  const detail::ReducedAxes reduced("prod", x.shape(), axes);
+  const Shape rows{element_count(reduced.result), reduced.length};
+  const Var product = detail::row_products(reshape(transpose(x, reduced.order), rows));
+  return reshape(product, options.keep ? reduced.kept : reduced.result);
+}
+
+Var norm(const Var& x) { return norm(x, all_axes(x.shape())); }
+Var norm(const Var& x, const Axes& axes, ReduceOptions options) {
+  return reduce<detail::Norm>(x, axes, options.keep);
+}
+
+Var cumsum(const Var& x, Index axis) {
+  return apply(detail::CumulativeSum{normalize_axis("cumsum", axis, x.shape()), false}, x);
 }
 
 Var logsumexp(const Var& x) { return logsumexp(x, all_axes(x.shape())); }

@@ -101,37 +101,54 @@ struct Moments {
   }
 };
 
-/// The larger of two, NaN if one is.
-template <class T>
-T larger(T a, T b) {
-  return a > b || a != a ? a : b;
+/// The orders of `row_extremum`: whether a comes before b, and what comes after all numbers.
+struct Largest {
+  static auto before(const auto& a, const auto& b) { return a > b; }
+  template <class T>
+  static constexpr T last = -std::numeric_limits<T>::infinity();
+};
+struct Smallest {
+  static auto before(const auto& a, const auto& b) { return a < b; }
+  template <class T>
+  static constexpr T last = std::numeric_limits<T>::infinity();
+};
+
+/// The first of two in that order, NaN if one is.
+template <class Order, class T>
+T extremum(T a, T b) {
+  return Order::before(a, b) || a != a ? a : b;
 }
 
-/// The largest element, NaN if there is one; -inf if n is 0. Of complex numbers the largest real
-/// part.
-template <class T>
-T row_max(const T* x, Index n) {
+/// The first element in that order, NaN if there is one; -inf or inf if n is 0. Of complex numbers
+/// that of the real parts.
+template <class Order, class T>
+T row_extremum(const T* x, Index n) {
   if constexpr (std::is_same_v<T, std::complex<double>>) {
-    double largest = -std::numeric_limits<double>::infinity();
-    for (Index i = 0; i < n; ++i) largest = larger(x[i].real(), largest);
-    return largest;
+    double found = Order::template last<double>;
+    for (Index i = 0; i < n; ++i) found = extremum<Order>(x[i].real(), found);
+    return found;
   } else {
     constexpr Index width = simd_width<T>;
     T lanes[width];
-    std::fill_n(lanes, width, -std::numeric_limits<T>::infinity());
+    std::fill_n(lanes, width, Order::template last<T>);
     if (n < width) {
       std::copy_n(x, n, lanes);
     } else {
-      SimdVector<T> largest = simd_load(x, width);
+      SimdVector<T> found = simd_load(x, width);
       for (Index j = width; j < n; j += width) {
         // The last vector may take elements again.
         const SimdVector<T> v = simd_load(x + std::min(j, n - width), width);
-        largest = where(v > largest, v, where(v == v, largest, v));
+        found = where(Order::before(v, found), v, where(v == v, found, v));
       }
-      simd_store(lanes, width, largest);
+      simd_store(lanes, width, found);
     }
-    return fold<width>(lanes, larger<T>);
+    return fold<width>(lanes, extremum<Order, T>);
   }
+}
+
+template <class T>
+T row_max(const T* x, Index n) {
+  return row_extremum<Largest>(x, n);
 }
 
 /// The sum of the first `n` lanes of the vectors f(0, n), f(width, n - width), ...

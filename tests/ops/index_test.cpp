@@ -1,3 +1,5 @@
+#include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,11 +14,13 @@
 
 #include "ops/op_rows.hpp"
 #include "ops/reference_case.hpp"
+#include "reference/reference.hpp"
 
 namespace xgrad::testing {
 namespace {
 
-const OpRow rows[] = {OpRow("gather"), OpRow("embedding"), OpRow("take_along")};
+const OpRow rows[] = {OpRow("gather"), OpRow("embedding"), OpRow("take_along"), OpRow("argmax"),
+                      OpRow("argmin")};
 
 using Vars = std::span<const Var>;
 using Values = std::vector<double>;
@@ -34,6 +38,62 @@ TEST(IndexOps, Reference) {
     });
   }
   ASSERT_FALSE(cases_of("index_select").empty());
+}
+
+/// x at those places along the axis.
+Var picked(const Var& x, const Indices& places, Index axis) {
+  Axes order;
+  for (std::size_t i = 0; i < x.dim(); ++i) order.push_back(static_cast<Index>(i));
+  const Index last = axis < 0 ? axis + static_cast<Index>(x.dim()) : axis;
+  order.erase(static_cast<std::size_t>(last));
+  order.push_back(last);
+  return take_along(transpose(x, order), places);
+}
+
+TEST(IndexOps, ArgmaxAndArgminAreThoseOfPyTorch) {
+  const std::pair<const char*, Indices (*)(const Var&, Index)> ops[] = {{"argmax", argmax},
+                                                                        {"argmin", argmin}};
+  for (const auto& [op, f] : ops) {
+    ASSERT_FALSE(cases_of(op).empty());
+    for (const std::string& name : cases_of(op)) {
+      check_case(name,
+                 [&, op = f](const Arguments& a) {
+                   const Indices places = op(a["x"], a.integer("axis"));
+                   const Array expected =
+                       array(reference("ops.json").at(name).at("outputs").at("places"));
+                   EXPECT_EQ(std::vector<double>(places.values().begin(), places.values().end()),
+                             expected.data);
+                   return std::vector{picked(a["x"], places, a.integer("axis"))};
+                 },
+                 {.complex = false});
+    }
+  }
+}
+
+TEST(IndexOps, ArgmaxAndArgminOfFewElementsViewsAndSpecials) {
+  const double nan = std::nan("");
+  const double inf = std::numeric_limits<double>::infinity();
+  const auto list = [](const Indices& indices) {
+    return std::vector<std::int64_t>(indices.values().begin(), indices.values().end());
+  };
+  using List = std::vector<std::int64_t>;
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Var x = Tensor({2, 3}, {3, 1, 3, 2, 5, -1}, dtype);
+    EXPECT_EQ(list(argmax(x)), (List{0, 1}));
+    EXPECT_EQ(list(argmin(x)), (List{1, 2}));
+    EXPECT_EQ(list(argmax(x, 0)), (List{0, 1, 0}));
+    EXPECT_EQ(list(argmin(x, -2)), (List{1, 0, 1}));
+    EXPECT_EQ(list(argmax(transpose(x))), (List{0, 1, 0}));
+    EXPECT_EQ(list(argmax(slice(x, 1, 0, 3, 2))), (List{0, 0}));
+    EXPECT_EQ(argmax(x[0]).shape(), Shape());
+    EXPECT_EQ(list(argmax(Tensor({1}, {7}, dtype))), (List{0}));
+    EXPECT_EQ(list(argmax(Tensor({3}, {0, nan, nan}, dtype))), (List{1}));
+    EXPECT_EQ(list(argmin(Tensor({3}, {0, nan, -inf}, dtype))), (List{1}));
+    EXPECT_EQ(list(argmax(Tensor({2}, {-inf, -inf}, dtype))), (List{0}));
+    EXPECT_EQ(list(argmin(Tensor({2}, {inf, inf}, dtype))), (List{0}));
+    EXPECT_EQ(list(argmax(Tensor({2}, {-0.0, 0.0}, dtype))), (List{0}));
+  }
+  EXPECT_EQ(argmax(Tensor::zeros({0, 3})).shape(), (Shape{0}));
 }
 
 TEST(IndexOps, Values) {
@@ -136,6 +196,14 @@ TEST(IndexOps, Errors) {
               take_along(x, {1, 3});
             }),
             "take_along: x is (2,3): index 3 is not in [0, 3)");
+  EXPECT_EQ(error_of([&] { argmax(x, 2); }), "argmax: x is (2,3): there is no axis 2");
+  EXPECT_EQ(error_of([] { argmin(Tensor::zeros({})); }), "argmin: x is (): there is no axis -1");
+  EXPECT_EQ(error_of([] {
+              argmin(Tensor::zeros({2, 0}));
+            }),
+            "argmin: x is (2,0): axis -1 must have at least one element");
+  EXPECT_EQ(error_of([] { argmax(Tensor::zeros({2}, DType::complex128)); }),
+            "argmax: complex128 is not supported: the operation is not analytic");
   EXPECT_EQ(error_of([&] {
               Indices({2, 2}, {1, 2, 3});
             }),

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <map>
 #include <regex>
 #include <set>
@@ -75,6 +76,23 @@ std::vector<Group> groups() {
                                .label_smoothing = a.number("label_smoothing"),
                                .reduction = r});
        }},
+      {"cross_entropy_weighted", row("cross_entropy"), true, 1e-2, 0.05,
+       [](A a, Reduction r) {
+         return cross_entropy(a["logits"], a.indices.at("target"),
+                              {.ignore_index = a.integer("ignore_index"),
+                               .label_smoothing = a.number("label_smoothing"),
+                               .reduction = r,
+                               .class_weights = a.options.at("class_weights")});
+       }},
+      {"cross_entropy_soft", row("cross_entropy"), true, 1e-2, 0.05,
+       [](A a, Reduction r) {
+         return cross_entropy(
+             a["logits"], a["target"],
+             {.label_smoothing = a.number("label_smoothing"),
+              .reduction = r,
+              .class_weights =
+                  a.has("class_weights") ? a.options.at("class_weights") : std::vector<double>()});
+       }},
   };
 }
 
@@ -104,7 +122,8 @@ INSTANTIATE_TEST_SUITE_P(All, LossReference, ::testing::ValuesIn(groups()), [](c
 // compares with.
 TEST(LossReference, EveryLossHasCasesOfAllItsOptions) {
   const std::filesystem::path root = std::filesystem::path(XGRAD_TESTS_DIR).parent_path();
-  const std::string header = text_of(root / "ops" / "loss.hpp");
+  const std::regex detail("namespace detail[^]*// namespace detail");
+  const std::string header = std::regex_replace(text_of(root / "ops" / "loss.hpp"), detail, "");
   Declarations declared;
   add_declarations(header, declared);
   std::set<std::string> losses;
@@ -225,6 +244,101 @@ TEST(CrossEntropy, IsFiniteForHugeLogits) {
   }
 }
 
+// One-hot probabilities are class numbers, weights of 1 are none, and two of them are four rows.
+TEST(CrossEntropy, TheFormsAgree) {
+  const Tensor x = numbers({3, 4}, 1);
+  const Indices classes{2, 0, 3};
+  const Var one_hot = Tensor({3, 4}, {0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1}, DType::float64);
+  const auto run = [&](const auto& loss) {
+    const Var logits = parameter(x);
+    Tape tape;
+    const Var y = loss(logits);
+    tape.backward(sum(y));
+    std::vector<double> result = y.tensor().to_vector();
+    for (const double g : logits.grad().to_vector()) result.push_back(g);
+    return result;
+  };
+  const std::vector<double> ones(4, 1.0);
+  for (const Reduction r : all_reductions) {
+    for (const double e : {0.0, 0.3}) {
+      const auto expected = run([&](const Var& v) {
+        return cross_entropy(v, classes, {.label_smoothing = e, .reduction = r});
+      });
+      const auto soft = run([&](const Var& v) {
+        return cross_entropy(v, one_hot, {.label_smoothing = e, .reduction = r});
+      });
+      const auto weighted = run([&](const Var& v) {
+        return cross_entropy(v, classes,
+                             {.label_smoothing = e, .reduction = r, .class_weights = ones});
+      });
+      // Sums of 12 terms with two elementary functions, on both sides; losses of 3 rows below 3.
+      const double tolerance = rounding_bound(DType::float64, 2 * (12 + 2 * elementary));
+      expect_close(soft, expected, tolerance, 9);
+      expect_close(weighted, expected, tolerance, 9);
+    }
+  }
+}
+
+TEST(CrossEntropy, DerivativesOfSoftTargetsAndWeights) {
+  const std::vector<Tensor> x{numbers({2, 3, 5}, 1), numbers({2, 3, 5}, 2)};
+  const Indices targets({2, 3}, {0, 4, -100, 2, 2, 1});
+  const std::vector<double> weights{1, 0.5, 2, 0, 3};
+  for (const Reduction r : all_reductions) {
+    const CrossEntropyOptions options{
+        .label_smoothing = 0.2, .reduction = r, .class_weights = weights};
+    check_derivatives([&](Parameters p) { return cross_entropy(p[0], p[1], options); }, x);
+    check_derivatives([&](Parameters p) { return cross_entropy(p[0], targets, options); }, {x[0]});
+  }
+}
+
+// Masked logits of classes that the target does not have, and an ignored row that holds anything.
+TEST(CrossEntropy, WhatHasNoWeightLeavesNoTrace) {
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const double bound = rounding_bound(dtype, 6 + 2 * elementary, 2);
+    for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+      const Var x = parameter(Tensor({2, 3}, {-inf, 1, 1, 2, -inf, 2}, dtype));
+      const Var p = parameter(Tensor({2, 3}, {0, 0.5, 0.5, 1, 0, 0}, dtype));
+      Tape tape(mode);
+      const Var y = cross_entropy(x, p, {.reduction = Reduction::sum});
+      EXPECT_NEAR(y.item(), 2 * std::log(2.0), bound);
+      tape.backward(y);
+      expect_close(x.grad().to_vector(), std::vector<double>{0, 0, 0, -0.5, 0, 0.5}, bound, 1);
+      EXPECT_TRUE(std::isfinite(p.grad().to_vector()[0]));
+
+      const Var z = parameter(Tensor({3, 2}, {0, 0, std::nan(""), inf, -inf, -inf}, dtype));
+      Tape second(mode);
+      const Var loss = cross_entropy(z, {1, -100, -100}, {.class_weights = {3, 5}});
+      EXPECT_NEAR(loss.item(), std::log(2.0), bound);
+      second.backward(loss);
+      EXPECT_EQ(z.grad().to_vector(), (std::vector<double>{0.5, -0.5, 0, 0, 0, 0}));
+    }
+  }
+}
+
+// As softmax, which has no probabilities there either.
+TEST(CrossEntropy, OfOnlyMinusInfinityIsNan) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const Var x = Tensor({1, 2}, {-inf, -inf});
+  EXPECT_TRUE(std::isnan(cross_entropy(x, {0}).item()));
+  EXPECT_TRUE(std::isnan(cross_entropy(x, {0}, {.class_weights = {1, 1}}).item()));
+  EXPECT_TRUE(std::isnan(cross_entropy(x, Var(Tensor({1, 2}, {1, 0}))).item()));
+  EXPECT_TRUE(std::isnan(softmax(x).tensor().to_vector()[0]));
+  EXPECT_TRUE(std::isnan(log_softmax(x).tensor().to_vector()[0]));
+}
+
+TEST(CrossEntropy, TakesArraysOfNumbersAsClassesOrProbabilities) {
+  const Var x = Tensor({2, 2}, {0, 0, 0, 0});
+  const double bound = rounding_bound(DType::float32, 4 + 2 * elementary);
+  const xt::xarray<int> classes{0, 1};
+  EXPECT_NEAR(cross_entropy(x, classes).item(), std::log(2.0), bound);
+  const xt::xarray<float> probabilities{{0.f, 1.f}, {0.5f, 0.5f}};
+  EXPECT_NEAR(cross_entropy(x, probabilities).item(), std::log(2.0), bound);
+  EXPECT_NEAR(cross_entropy(x, softmax(x)).item(), std::log(2.0), bound);
+  EXPECT_NEAR(cross_entropy(x, x + 0.5).item(), std::log(2.0), bound);
+  EXPECT_NEAR(cross_entropy(x, Tensor::full({2, 2}, 0.5)).item(), std::log(2.0), bound);
+}
+
 TEST(CrossEntropy, OfAViewIsThatOfItsCopy) {
   const Indices targets{1, 0, 2, 1};
   const auto run = [&](bool copied) {
@@ -296,6 +410,23 @@ TEST(CrossEntropy, Errors) {
               cross_entropy(x, {0, 1}, {.label_smoothing = 1.5});
             }),
             "cross_entropy: label_smoothing is 1.500000: it must be in [0, 1]");
+  EXPECT_EQ(error_of([&] {
+              cross_entropy(x, {0, 1}, {.class_weights = {1, 2}});
+            }),
+            "cross_entropy: logits is (2,3), there are 2 class_weights: there must be 3, or none");
+  EXPECT_EQ(error_of([&] { cross_entropy(x, x, {.class_weights = {1}}); }),
+            "cross_entropy: logits is (2,3), there are 1 class_weights: there must be 3, or none");
+  EXPECT_EQ(error_of([&] { cross_entropy(x, x[0]); }),
+            "cross_entropy: logits is (2,3), target is (3): they must have one shape");
+  EXPECT_EQ(error_of([&] { cross_entropy(x, x.tensor().to(DType::float64)); }),
+            "cross_entropy: operands are float32 and float64: they must have one dtype");
+  EXPECT_EQ(error_of([&] { cross_entropy(Tensor({}, {1}), Var(Tensor({}, {1}))); }),
+            "cross_entropy: logits is (): they must have an axis of classes");
+  EXPECT_EQ(error_of([&] { cross_entropy(x, x, {.ignore_index = 0}); }),
+            "cross_entropy: ignore_index is 0: it is for targets that are class numbers, not "
+            "probabilities");
+  EXPECT_EQ(error_of([&] { cross_entropy(x, x, {.label_smoothing = -1}); }),
+            "cross_entropy: label_smoothing is -1.000000: it must be in [0, 1]");
 }
 
 }  // namespace

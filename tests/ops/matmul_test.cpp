@@ -282,6 +282,38 @@ TEST(Matmul, Complex) {
                affine(sizes(real(a)), sizes(real(W)), sizes(real(b))).tensor().to_vector());
 }
 
+TEST(Matmul, Vectors) {
+  const Tensor a = numbers({4}, 1), b = numbers({4, 3}, 2), c = numbers({2, 4, 3}, 3);
+  const Tensor d = numbers({2, 3, 4}, 4);
+  expect_same_gradients([](Vars v) { return matmul(v[0], v[0]); }, {a});
+  expect_same_gradients([](Vars v) { return matmul(v[0], v[1]); }, {a, b});
+  expect_same_gradients([](Vars v) { return matmul(transpose(v[1]), v[0]); }, {a, b});
+  expect_same_gradients([](Vars v) { return matmul(v[0], v[1]); }, {a, c});
+  expect_same_gradients([](Vars v) { return matmul(v[1], v[0]); }, {a, d});
+  // Columns of a matrix, which do not lie together, of a parameter that is multiplied otherwise,
+  // too.
+  expect_same_gradients(
+      [](Vars v) {
+        const Var column = transpose(v[0])[1];
+        const Var row = v[0][2];
+        return matmul(column, v[0]) * matmul(v[0], row)[0] + matmul(matmul(v[0], v[1]), row);
+      },
+      {numbers({4, 4}, 5), numbers({4, 4}, 6)});
+  for (const DType dtype : {DType::float32, DType::float64, DType::complex128}) {
+    const Var x = Tensor({2, 3}, {1, 2, 3, 4, 5, 6}, dtype);
+    const Var y = Tensor({3}, {1, -1, 2}, dtype);
+    EXPECT_EQ(matmul(y, y).item(), 6);
+    EXPECT_EQ(matmul(y, y).shape(), Shape());
+    EXPECT_EQ(matmul(x, y).tensor().to_vector(), (std::vector<double>{5, 11}));
+    EXPECT_EQ(matmul(y, transpose(x)).tensor().to_vector(), (std::vector<double>{5, 11}));
+    EXPECT_EQ(matmul(transpose(x)[1], x).tensor().to_vector(), (std::vector<double>{22, 29, 36}));
+  }
+  EXPECT_EQ(matmul(Tensor::zeros({0}), Tensor::zeros({0})).item(), 0);
+  EXPECT_EQ(matmul(Tensor::zeros({0}), Tensor::zeros({0, 2})).tensor().to_vector(),
+            (std::vector<double>{0, 0}));
+  EXPECT_EQ(matmul(Tensor::zeros({2, 0, 3}), Tensor::zeros({3})).shape(), (Shape{2, 0}));
+}
+
 TEST(Matmul, Errors) {
   const auto array = [](const Shape& shape) { return Var(Tensor::zeros(shape)); };
   EXPECT_EQ(error_of([&] {
@@ -301,11 +333,32 @@ TEST(Matmul, Errors) {
             }),
             "matmul: a is (7,2,3), b is (6,3,5): a.shape[0] and b.shape[0] must be equal, or one "
             "of them 1");
+  EXPECT_EQ(error_of([&] { matmul(array({3}), array({4})); }),
+            "matmul: a is (3), b is (4): a.shape[0] must equal b.shape[0]");
   EXPECT_EQ(error_of([&] {
-              matmul(array({3}), array({3, 5}));
+              matmul(array({3}), array({4, 5}));
             }),
-            "matmul: a is (3), b is (3,5): b must be a matrix and a have at least 2 axes, or both "
-            "must have 3");
+            "matmul: a is (3), b is (4,5): a.shape[0] must equal b.shape[0]");
+  EXPECT_EQ(error_of([&] {
+              matmul(array({3}), array({2, 4, 5}));
+            }),
+            "matmul: a is (3), b is (2,4,5): a.shape[0] must equal b.shape[1]");
+  EXPECT_EQ(error_of([&] {
+              matmul(array({2, 4, 5}), array({4}));
+            }),
+            "matmul: a is (2,4,5), b is (4): a.shape[2] must equal b.shape[0]");
+  const std::string rule =
+      ": b must be a vector or a matrix and a have at least 1 axis, or b must have 3 and a 1 or 3";
+  EXPECT_EQ(error_of([&] { matmul(array({}), array({3})); }), "matmul: a is (), b is (3)" + rule);
+  EXPECT_EQ(error_of([&] { matmul(array({3}), array({})); }), "matmul: a is (3), b is ()" + rule);
+  EXPECT_EQ(error_of([&] {
+              matmul(array({2, 3}), array({2, 3, 5}));
+            }),
+            "matmul: a is (2,3), b is (2,3,5)" + rule);
+  EXPECT_EQ(error_of([&] {
+              matmul(array({3}), array({2, 2, 3, 5}));
+            }),
+            "matmul: a is (3), b is (2,2,3,5)" + rule);
   EXPECT_EQ(error_of([&] {
               affine(array({2, 3}), array({4, 5}), array({5}));
             }),

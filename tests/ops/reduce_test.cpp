@@ -51,6 +51,13 @@ std::vector<Group> groups() {
       {"amax", row("max"), false, [](X x) { return max(x); },
        [](X x, A axes, bool keep) { return max(x, axes, {.keep = keep}); }},
       {"max_of_all", row("max"), false, [](X x) { return max(x); }, {}},
+      {"amin", row("min"), false, [](X x) { return min(x); },
+       [](X x, A axes, bool keep) { return min(x, axes, {.keep = keep}); }},
+      {"min_of_all", row("min"), false, [](X x) { return min(x); }, {}},
+      {"prod", row("prod"), true, [](X x) { return prod(x); },
+       [](X x, A axes, bool keep) { return prod(x, axes, {.keep = keep}); }},
+      {"norm", row("norm"), true, [](X x) { return norm(x); },
+       [](X x, A axes, bool keep) { return norm(x, axes, {.keep = keep}); }},
       {"logsumexp", row("logsumexp"), true, [](X x) { return logsumexp(x); },
        [](X x, A axes, bool keep) { return logsumexp(x, axes, {.keep = keep}); }},
       {"variance_unbiased", row("variance"), true, [](X x) { return variance(x); },
@@ -115,12 +122,24 @@ TEST(Reduce, DerivativesToTheThirdOrder) {
     check_derivatives([&](Parameters p) { return sum(p[0] * p[0] * p[0], axes); }, x);
     check_derivatives([&](Parameters p) { return mean(sin(p[0]), axes); }, x);
     check_derivatives([&](Parameters p) { return max(sin(p[0]), axes); }, x);
+    check_derivatives([&](Parameters p) { return min(sin(p[0]), axes); }, x);
+    check_derivatives([&](Parameters p) { return prod(p[0], axes); }, x);
+    check_derivatives([&](Parameters p) { return norm(p[0], axes); }, x);
     check_derivatives([&](Parameters p) { return logsumexp(p[0], axes); }, x);
     check_derivatives([&](Parameters p) { return variance(sin(p[0]), axes); }, x);
     check_derivatives([&](Parameters p) { return square(variance(p[0], axes)); }, x);
   }
   check_derivatives([](Parameters p) { return logsumexp(p[0]); }, x);
   check_derivatives([](Parameters p) { return max(p[0] * p[0] * p[0]); }, x);
+  check_derivatives([](Parameters p) { return min(p[0] * p[0] * p[0]); }, x);
+  check_derivatives([](Parameters p) { return prod(p[0]); }, x);
+  check_derivatives([](Parameters p) { return norm(p[0]); }, x);
+  for (const Index axis : {0, 1, -1}) {
+    check_derivatives([&](Parameters p) { return sin(cumsum(p[0], axis)); }, x);
+  }
+  // At zeros, where no derivative may divide.
+  const std::vector<Tensor> zeros{Tensor({3, 3}, {0, 2, 3, 0, 0, -1, 0, 0, 0}, DType::float64)};
+  check_derivatives([](Parameters p) { return prod(p[0], {1}); }, zeros);
   check_derivatives([](Parameters p) { return square(variance(p[0])); }, x);
 }
 
@@ -128,6 +147,9 @@ TEST(Reduce, OverNoAxesNothingIsReduced) {
   const Var x = Tensor({2, 2}, {1, 2, 3, 4}, DType::float64);
   EXPECT_EQ(sum(x, {}).tensor().to_vector(), (std::vector<double>{1, 2, 3, 4}));
   EXPECT_EQ(max(x, {}).tensor().to_vector(), (std::vector<double>{1, 2, 3, 4}));
+  EXPECT_EQ(min(x, {}).tensor().to_vector(), (std::vector<double>{1, 2, 3, 4}));
+  EXPECT_EQ(prod(x, {}).tensor().to_vector(), (std::vector<double>{1, 2, 3, 4}));
+  EXPECT_EQ(norm(-x, {}).tensor().to_vector(), (std::vector<double>{1, 2, 3, 4}));
   EXPECT_EQ(variance(x, {}, {.unbiased = false}).tensor().to_vector(),
             (std::vector<double>{0, 0, 0, 0}));
 }
@@ -136,10 +158,16 @@ TEST(Reduce, OfAScalarAndOfNothing) {
   const Var x = Tensor({}, {3}, DType::float64);
   EXPECT_EQ(sum(x).item(), 3);
   EXPECT_EQ(max(x).item(), 3);
+  EXPECT_EQ(min(x).item(), 3);
+  EXPECT_EQ(prod(x).item(), 3);
+  EXPECT_EQ(norm(-x).item(), 3);
   EXPECT_EQ(logsumexp(x).item(), 3);
   const Var none = Tensor({0}, std::vector<double>());
   EXPECT_EQ(sum(none).item(), 0);
   EXPECT_EQ(logsumexp(none).item(), -inf);
+  EXPECT_EQ(prod(none).item(), 1);
+  EXPECT_EQ(norm(none).item(), 0);
+  EXPECT_TRUE(cumsum(none, 0).shape() == Shape{0});
   EXPECT_TRUE(std::isnan(mean(none).item()));
   EXPECT_TRUE(std::isnan(variance(none).item()));
 }
@@ -171,12 +199,124 @@ TEST(Reduce, LogSumExpBesideAnInfinity) {
   }
 }
 
+// As CTC needs: a state that no path reaches has the probability 0 and no gradient, of any order,
+// whatever the gradient that comes back.
+TEST(Reduce, LogSumExpOverOnlyMinusInfinityHasNoGradient) {
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+      const Var x = parameter(Tensor({3, 2}, {-inf, -inf, -inf, 1, 2, 2}, dtype));
+      Tape tape(mode);
+      const Var y = logsumexp(x, {1});
+      EXPECT_EQ(y.tensor().to_vector()[0], -inf);
+      const Var seed = Tensor({3}, {inf, 1, 1}, dtype);
+      const Var first = grad(y, seed, {x}, {.create_graph = true})[0];
+      expect_close(first.tensor().to_vector(), std::vector<double>{0, 0, 0, 1, 0.5, 0.5},
+                   rounding_bound(dtype, elementary));
+      const Var second = grad(total(first * first), {x})[0];
+      expect_close(second.tensor().to_vector(), std::vector<double>(6, 0),
+                   rounding_bound(dtype, 4 * elementary), 1);
+    }
+  }
+  // The alpha recursion of a state that only an impossible one leads to.
+  const Var a = parameter(Tensor({2}, {-inf, -inf}, DType::float64));
+  Tape tape;
+  const Var b = logsumexp(stack({logsumexp(a), Var(a[0] + 1.0)}));
+  tape.backward(logsumexp(stack({b, Var(Tensor({}, {0.5}, DType::float64))})));
+  EXPECT_EQ(a.grad().to_vector(), (std::vector<double>{0, 0}));
+}
+
+TEST(Reduce, ProductsWithZeros) {
+  for (const DType dtype : {DType::float32, DType::float64, DType::complex128}) {
+    const Var x =
+        parameter(Tensor({4, 4}, {0, 2, 3, 4, 0, 2, -0.0, 4, 0, 0, 0, 0, 1, 2, 3, -4}, dtype));
+    Tape tape;
+    const Var y = prod(x, {1});
+    EXPECT_EQ(y.tensor().to_vector(), (std::vector<double>{0, 0, 0, -24}));
+    const Var ones = Tensor::full({4}, 1, dtype);
+    const Var first = grad(y, ones, {x}, {.create_graph = true})[0];
+    EXPECT_EQ(first.tensor().to_vector(),
+              (std::vector<double>{24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -24, -12, -8, 6}));
+    // The second derivative by the two zeros of the second row is the product of the others.
+    const Var pick = Tensor({4, 4}, {0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, dtype);
+    const Var second = grad(total(first * pick), {x}, {.create_graph = true})[0];
+    EXPECT_EQ(second.tensor().to_vector(),
+              (std::vector<double>{0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0}));
+  }
+}
+
+TEST(Reduce, ProductsOfAllLengths) {
+  for (Index n = 0; n <= 20; ++n) {
+    const Tensor x = numbers({n}, 3);
+    double expected = 1;
+    for (const double v : x.to_vector()) expected *= v;
+    const double bound = rounding_bound(DType::float64, 2 * 20, std::abs(expected));
+    EXPECT_NEAR(prod(x).item(), expected, bound) << n;
+  }
+  EXPECT_TRUE(std::isnan(prod(Tensor({3}, {0, inf, 1}, DType::float64)).item()));
+  EXPECT_TRUE(std::isnan(prod(Tensor({3}, {0, std::nan(""), 1}, DType::float64)).item()));
+  const Var none = parameter(Tensor::zeros({2, 0}));
+  Tape tape;
+  tape.backward(sum(prod(none, {1})));
+  EXPECT_TRUE(none.grad().shape() == (Shape{2, 0}));
+}
+
+// No square, and no quotient of the backward pass, leaves the range of numbers.
+TEST(Reduce, NormsOfHugeAndTinyNumbers) {
+  // The inputs round, two squares, their sum, the root, the quotients by and products with a unit.
+  const auto check = [](DType dtype, double unit, double roundings = 8) {
+    const double tolerance = rounding_bound(dtype, roundings);
+    SCOPED_TRACE(unit);
+    const Var x = parameter(Tensor({2, 2}, {3 * unit, -4 * unit, 0, 0}, dtype));
+    Tape tape;
+    const Var y = norm(x, {1});
+    expect_close(y.tensor().to_vector(), std::vector<double>{5 * unit, 0}, tolerance);
+    tape.backward(y, Tensor({2}, {1, 1}, dtype));
+    expect_close(x.grad().to_vector(), std::vector<double>{0.6, -0.8, 0, 0}, tolerance);
+  };
+  for (const double unit : {1e-37, 1e-30, 1e-20, 1.0, 1e20, 1e30, 6e37}) {
+    check(DType::float32, unit);
+  }
+  for (const double unit : {1e-307, 1e-300, 1e-160, 1e-140, 1.0, 1e150, 1e155, 1e300, 3e307}) {
+    check(DType::float64, unit);
+  }
+  check(DType::float64, 0x1p-1070, 0);  // exact, though denormal
+}
+
+// The derivative at 0 is 0, and of all orders; beside it nothing is.
+TEST(Reduce, NormAtZeroAndOfWhatIsNotFinite) {
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    const Var x = parameter(Tensor({3, 2}, {0, -0.0, 3, 4, 0, 1}, DType::float64));
+    Tape tape(mode);
+    const Var y = norm(x, {1});
+    const Var seed = Tensor({3}, {1, 1, 1}, DType::float64);
+    const Var first = grad(y, seed, {x}, {.create_graph = true})[0];
+    expect_close(first.tensor().to_vector(), std::vector<double>{0, 0, 0.6, 0.8, 0, 1},
+                 rounding_bound(DType::float64, 8));
+    const Var second = grad(total(first), {x})[0];
+    // Of direction d: (1 - d.d) / |x|, here for the sum of both components.
+    expect_close(second.tensor().to_vector(),
+                 std::vector<double>{0, 0, (1 - 0.6 * 1.4) / 5, (1 - 0.8 * 1.4) / 5, 1, 0},
+                 rounding_bound(DType::float64, 32), 1);
+  }
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const double nan = std::nan("");
+    const Var x = parameter(Tensor({3, 2}, {-inf, 1, nan, inf, nan, 0}, dtype));
+    Tape tape;
+    const Var y = norm(x, {1});
+    expect_close(y.tensor().to_vector(), std::vector<double>{inf, nan, nan}, 0);
+    tape.backward(y, Tensor({3}, {1, 1, 1}, dtype));
+    expect_close(x.grad().to_vector(), std::vector<double>{nan, 0, nan, nan, nan, nan}, 0);
+  }
+}
+
 // Each sum would stop at 2^24 if it were taken one by one in float32.
 TEST(Reduce, LongSumsOfFloat32AreExact) {
   const Index n = 20'000'000;
   const Tensor ones = Tensor::full({n}, 1.0);
   EXPECT_EQ(sum(ones).item(), 2e7);
   EXPECT_EQ(mean(ones).item(), 1);
+  EXPECT_EQ(norm(Tensor::full({n / 2}, 2)).item(), static_cast<float>(2 * std::sqrt(1e7)));
+  EXPECT_EQ(cumsum(ones, 0)[-1].item(), 2e7);
   const Tensor tall = ones.view(ones.bytes(), {n / 2, 2}, {2, 1});
   EXPECT_EQ(sum(tall, {0}).tensor().to_vector(), (std::vector<double>{1e7, 1e7}));
   const Tensor wide = ones.view(ones.bytes(), {2, n / 2}, {n / 2, 1});
@@ -206,7 +346,7 @@ TEST(Reduce, LongRowsAgreeWithFloat64) {
 }
 
 // NaN at every place of a row, so that no lane or tail loses it.
-TEST(Reduce, MaxFindsNanAndTheLargestAnywhere) {
+TEST(Reduce, MaxAndMinFindNanAndTheirElementAnywhere) {
   for (const DType dtype : {DType::float32, DType::float64}) {
     for (Index n = 1; n <= 50; ++n) {
       for (Index at = 0; at < n; ++at) {
@@ -215,9 +355,36 @@ TEST(Reduce, MaxFindsNanAndTheLargestAnywhere) {
         EXPECT_EQ(max(Tensor({n}, values).to(dtype)).item(), -1) << n << ", " << at;
         values[static_cast<std::size_t>(at)] = std::nan("");
         EXPECT_TRUE(std::isnan(max(Tensor({n}, values).to(dtype)).item())) << n << ", " << at;
+        EXPECT_TRUE(std::isnan(min(Tensor({n}, values).to(dtype)).item())) << n << ", " << at;
+        values[static_cast<std::size_t>(at)] = -3;
+        EXPECT_EQ(min(Tensor({n}, values).to(dtype)).item(), -3) << n << ", " << at;
       }
     }
   }
+}
+
+const OpRow cumsum_row("cumsum");
+
+TEST(Cumsum, Reference) {
+  ASSERT_FALSE(cases_of("cumsum").empty());
+  for (const std::string& name : cases_of("cumsum")) {
+    check_case(name,
+               [](const Arguments& a) { return std::vector{cumsum(a["x"], a.integer("axis"))}; },
+               {.products = true});
+  }
+}
+
+TEST(Cumsum, OfViews) {
+  const Var x = Tensor({2, 3}, {1, 2, 3, 4, 5, 6}, DType::float64);
+  const auto values = [](const Var& y) { return y.tensor().to_vector(); };
+  using Values = std::vector<double>;
+  EXPECT_EQ(values(cumsum(x, 0)), (Values{1, 2, 3, 5, 7, 9}));
+  EXPECT_EQ(values(cumsum(x, 1)), (Values{1, 3, 6, 4, 9, 15}));
+  EXPECT_EQ(values(cumsum(transpose(x), -1)), (Values{1, 5, 2, 7, 3, 9}));
+  EXPECT_EQ(values(cumsum(slice(x, 1, 0, 3, 2), 1)), (Values{1, 4, 4, 10}));
+  EXPECT_EQ(values(cumsum(x[1], 0)), (Values{4, 9, 15}));
+  EXPECT_EQ(cumsum(Tensor::zeros({2, 0, 3}), 1).shape(), (Shape{2, 0, 3}));
+  EXPECT_EQ(cumsum(Tensor::zeros({2, 0, 3}), 0).shape(), (Shape{2, 0, 3}));
 }
 
 TEST(Reduce, Errors) {
@@ -234,6 +401,14 @@ TEST(Reduce, Errors) {
             "max: x is (2,0): the reduced axes must have at least one element");
   EXPECT_EQ(error_of([] { max(Tensor({0}, std::vector<float>())); }),
             "max: x is (0): the reduced axes must have at least one element");
+  EXPECT_EQ(error_of([] { min(Tensor({0}, std::vector<float>())); }),
+            "min: x is (0): the reduced axes must have at least one element");
+  EXPECT_EQ(error_of([] { min(Tensor({1}, {1}, DType::complex128)); }),
+            "min: complex128 is not supported: the operation is not analytic");
+  EXPECT_EQ(error_of([&] { prod(x, {2}); }), "prod: x is (2,3): there is no axis 2");
+  EXPECT_EQ(error_of([&] { norm(x, {-3}); }), "norm: x is (2,3): there is no axis -3");
+  EXPECT_EQ(error_of([&] { cumsum(x, 2); }), "cumsum: x is (2,3): there is no axis 2");
+  EXPECT_EQ(error_of([] { cumsum(Tensor({}, {1}), 0); }), "cumsum: x is (): there is no axis 0");
   EXPECT_EQ(error_of([] { max(Tensor({1}, {1}, DType::complex128)); }),
             "max: complex128 is not supported: the operation is not analytic");
 }

@@ -307,6 +307,13 @@ def product_ops(ops):
         "batched_broadcast": ((2, 3, 4), (1, 4, 5)),
         "batched_2d": ((2, 3, 4), (4, 5)),
         "batch0": ((0, 3, 4), (0, 4, 5)),
+        "vectors": ((4,), (4,)),
+        "vector_2d": ((4,), (4, 5)),
+        "2d_vector": ((3, 4), (4,)),
+        "3d_vector": ((2, 3, 4), (4,)),
+        "vector_3d": ((4,), (2, 4, 5)),
+        "vectors0": ((0,), (0,)),
+        "vector0_2d": ((0,), (0, 5)),
     }
     for label, (a, b) in shapes.items():
         ops.add(f"matmul/{label}", torch.matmul, {"a": a, "b": b})
@@ -318,6 +325,19 @@ def product_ops(ops):
     ops.add("outer", torch.outer, {"a": (3,), "b": (4,)})
 
 
+def prod(x, dim, keepdim):
+    for axis in sorted((axis % x.dim() for axis in dim), reverse=True):
+        x = torch.prod(x, dim=axis, keepdim=keepdim)
+    return x
+
+
+def logsumexp(x, dim, keepdim):
+    """With the gradient 0 where all are -inf; torch 1.13 has NaN."""
+    none = torch.sum(x != -INF, dim=dim, keepdim=True) == 0
+    y = torch.logsumexp(x.masked_fill(none, 0), dim=dim, keepdim=True).masked_fill(none, -INF)
+    return y if keepdim else y.reshape(torch.sum(x, dim=dim).shape)
+
+
 def reductions(x, axes, keepdims):
     """(name, function, options) of every reduction over these axes (None: all)."""
     axes = list(range(x.dim())) if axes is None else axes
@@ -325,7 +345,10 @@ def reductions(x, axes, keepdims):
     yield "sum", lambda x: torch.sum(x, **at), {}
     yield "mean", lambda x: torch.mean(x, **at), {}
     yield "amax", lambda x: torch.amax(x, **at), {}
-    yield "logsumexp", lambda x: torch.logsumexp(x, **at), {}
+    yield "amin", lambda x: torch.amin(x, **at), {}
+    yield "prod", lambda x: prod(x, **at), {}
+    yield "norm", lambda x: torch.linalg.vector_norm(x, **at), {}
+    yield "logsumexp", lambda x: logsumexp(x, **at), {}
     yield "variance_unbiased", lambda x: torch.var(x, unbiased=True, **at), {"unbiased": True}
     yield "variance_biased", lambda x: torch.var(x, unbiased=False, **at), {"unbiased": False}
 
@@ -342,6 +365,7 @@ REDUCED = {  # label: (x, axes)
     "large": (rows([1e4, 1e4 + 1, 9999], [-1e4, -1e4 - 1, -9999], [1e4, 0, -1e4]), [1]),
     "infinite": (rows([-INF, -INF], [-INF, 1], [INF, 1], [INF, INF], [INF, -INF]), [1]),
     "nan": (rows([NAN, 1, 2], [0, 1, NAN], [NAN, NAN, 1], [1, 2, 3]), [1]),
+    "zeros": (rows([2, 0, 3, -1], [0, 4, 0.0, 2], [0, 0, 0, 0], [1, 2, 3, -4]), [1]),
     "keep_empty": ((2, 0, 3), [0]),
     "reduce_empty": ((2, 0, 3), [1]),
 }
@@ -352,8 +376,10 @@ def reduction_ops(ops):
         x = x if torch.is_tensor(x) else Draw("reduced " + label)(*x, low=-2, high=2)
         for keepdims in (False, True) if label in ("all", "middle", "outer_two") else (False,):
             for name, run, options in reductions(x, axes, keepdims):
-                if name == "amax" and label == "reduce_empty":
+                if name in ("amax", "amin") and label == "reduce_empty":
                     continue  # no maximum of nothing: torch throws
+                if name == "prod" and label in ("infinite", "nan"):
+                    continue  # torch divides by the element, which is NaN for an infinite one
                 title = f"{name}/{label}" + ("/keepdims" if keepdims else "")
                 op = name.split("_")[0]
                 ops.add(title, run, {"x": x}, op=op, axes=axes, keepdims=keepdims, **options)
@@ -370,6 +396,24 @@ def reduction_ops(ops):
         ops.add(f"max_with_index/{label}", with_index, {"x": x}, axes=axes, keepdims=False)
     for label in ("all", "ties_all", "nan"):
         ops.add(f"max_of_all/{label}", torch.max, {"x": REDUCED[label][0]})
+        ops.add(f"min_of_all/{label}", torch.min, {"x": REDUCED[label][0]})
+    for axis in (0, 1, -1):
+        run = lambda x, axis=axis: torch.cumsum(x, dim=axis)  # noqa: E731
+        ops.add(f"cumsum/axis{axis}", run, {"x": (2, 3, 4)}, axis=axis)
+    for label in ("size1", "infinite", "nan", "keep_empty", "reduce_empty"):
+        run = lambda x: torch.cumsum(x, dim=1)  # noqa: E731
+        ops.add(f"cumsum/{label}", run, {"x": REDUCED[label][0]}, axis=1)
+    for name, run in {"argmax": torch.argmax, "argmin": torch.argmin}.items():
+        for label in ("first", "middle", "last", "ties", "infinite", "nan"):
+            x, (axis,) = REDUCED[label]
+
+            # The values at the places, so that there is something to differentiate.
+            def pick(x, run=run, axis=axis):
+                places = run(x, dim=axis)
+                y = x.gather(axis, places.unsqueeze(axis)).squeeze(axis)
+                return {"places": places, "y": y}
+
+            ops.add(f"{name}/{label}", pick, {"x": x}, axis=axis)
 
 
 def normalizing_ops(ops):
@@ -524,6 +568,52 @@ def loss_ops(ops):
     infinite = rows([-INF, 0, 1], [-INF, 0, 1], [INF, 0, 1], [NAN, 0, 1])
     add_cross_entropy("special", infinite, [1, 0, 0, 1], "none")
     add_cross_entropy("special_ignored", infinite, [1, -100, -100, -100], "mean")
+
+    # Class weights, and targets that are probabilities.
+    weights = [[0.5, 2.0, 1.0, 0.25, 3.0], [1.0, 0.0, 1.0, 1.5, 0.5]]
+
+    def soft_cross_entropy(**options):
+        def run(logits, target):
+            classes = logits.shape[-1]
+            y = F.cross_entropy(
+                logits.reshape(-1, classes), target.reshape(-1, classes), **options
+            )
+            return y.reshape(target.shape[:-1]) if options["reduction"] == "none" else y
+
+        return run
+
+    for reduction in ("mean", "sum", "none"):
+        for label, shape in {"2d": (4,), "row": (), "3d": (2, 3)}.items():
+            for smoothing in (0.0, 0.1):
+                for k, factors in enumerate([None, *weights]):
+                    if label != "2d" and (smoothing == 0 or k != 1):
+                        continue  # every combination for one shape, for the others one
+                    options = {"reduction": reduction, "label_smoothing": smoothing}
+                    weight = None if factors is None else torch.tensor(factors)
+                    title = f"{label}/{reduction}/smoothing{smoothing}/weights{k}"
+                    draw = Draw("soft targets " + title)
+                    target = draw(*shape, 5, low=0, high=1)
+                    inputs = {"logits": (*shape, 5), "target": target / 2}
+                    recorded = {"op": "cross_entropy", **options, "class_weights": factors}
+                    ops.add(
+                        f"cross_entropy_soft/{title}",
+                        soft_cross_entropy(weight=weight, **options),
+                        inputs,
+                        **recorded,
+                    )
+                    if factors is None:
+                        continue
+                    for ignore in (-100, 3):
+                        classes = torch.tensor([3, 1, 4, 1, 0, 2][: math.prod(shape)])
+                        keywords = {**options, "ignore_index": ignore}
+                        ops.add(
+                            f"cross_entropy_weighted/{title}/ignore{ignore}",
+                            cross_entropy(weight=weight, **keywords),
+                            {"logits": (*shape, 5), "target": classes.reshape(shape)},
+                            op="cross_entropy",
+                            class_weights=factors,
+                            **keywords,
+                        )
 
     def binary(reduction):
         return lambda logits, target: F.binary_cross_entropy_with_logits(

@@ -76,6 +76,15 @@ GradcheckRows index_rows() {
          return Results{take_along(transpose(in[0]), {1, 0, 2}), take_along(in[0], {2, 2, 1})};
        },
        {{{3, 3}}}});
+  for (const bool largest : {true, false}) {
+    rows.push_back({largest ? "argmax" : "argmin",
+                    "what is there",
+                    [largest](In in) {
+                      return Results{take_along(in[0], largest ? argmax(in[0]) : argmin(in[0]))};
+                    },
+                    {{{3, 4}}},
+                    largest ? "argmax" : "argmin"});
+  }
   return rows;
 }
 

@@ -93,6 +93,25 @@ GradcheckRows loss_rows() {
             {.label_smoothing = 0.1, .reduction = r});
     entropy("a sequence", {2, 2, 5}, Indices({2, 2}, {4, 0, 1, 1}), {.reduction = r});
   }
+  const std::vector<double> weights{2, 0.5, 1, 3};
+  entropy("class weights", {3, 4}, {0, 3, 1}, {.class_weights = weights});
+  entropy("class weights, smoothed, one row ignored", {3, 4}, {0, -100, 1},
+          {.label_smoothing = 0.1, .class_weights = weights});
+  for (const Reduction r : {Reduction::mean, Reduction::sum, Reduction::none}) {
+    rows.push_back({"cross_entropy",
+                    "probabilities",
+                    [r](In in) { return Results{cross_entropy(in[0], in[1], {.reduction = r})}; },
+                    {{{2, 4}, -2, 2}, {{2, 4}, 0, 1}},
+                    "",
+                    r == Reduction::mean});
+  }
+  rows.push_back({"cross_entropy",
+                  "probabilities, smoothed, with class weights",
+                  [weights](In in) {
+                    return Results{cross_entropy(
+                        in[0], in[1], {.label_smoothing = 0.2, .class_weights = weights})};
+                  },
+                  {{{2, 2, 4}, -2, 2}, {{2, 2, 4}, 0, 1}}});
   entropy("one row", {17}, Indices({}, {3}), {});
   entropy("one class", {2, 1}, {0, 0}, {}, Verdict::zero);
   entropy("all rows ignored", {2, 3}, {-100, -100}, {.reduction = Reduction::sum}, Verdict::zero);

@@ -15,15 +15,30 @@ GradcheckRows matmul_rows() {
   const auto empty = [](const Shape& shape) {
     return RowInput{shape, -1, 1, {}, false, Verdict::vacuous};
   };
-  const std::pair<Shape, Shape> pairs[] = {
-      {{2, 3}, {3, 4}},       {{1, 1}, {1, 1}},       {{1, 3}, {3, 1}},
-      {{3, 1}, {1, 4}},       {{1, 5}, {5, 4}},       {{5, 4}, {4, 1}},
-      {{2, 17}, {17, 3}},  // long enough for the packed kernel
-      {{2, 3, 4}, {4, 5}},    {{1, 3, 4}, {4, 2}},    {{3, 1, 4}, {4, 2}},
-      {{2, 1, 2, 3}, {3, 2}}, {{2, 3, 4}, {2, 4, 5}}, {{1, 3, 4}, {2, 4, 5}},
-      {{2, 3, 4}, {1, 4, 5}}, {{1, 2, 3}, {1, 3, 2}}, {{3, 1, 1}, {3, 1, 1}}};
+  const std::pair<Shape, Shape> pairs[] = {{{2, 3}, {3, 4}},
+                                           {{1, 1}, {1, 1}},
+                                           {{1, 3}, {3, 1}},
+                                           {{3, 1}, {1, 4}},
+                                           {{1, 5}, {5, 4}},
+                                           {{5, 4}, {4, 1}},
+                                           {{2, 17}, {17, 3}},  // long enough for the packed kernel
+                                           {{2, 3, 4}, {4, 5}},
+                                           {{1, 3, 4}, {4, 2}},
+                                           {{3, 1, 4}, {4, 2}},
+                                           {{2, 1, 2, 3}, {3, 2}},
+                                           {{2, 3, 4}, {2, 4, 5}},
+                                           {{1, 3, 4}, {2, 4, 5}},
+                                           {{2, 3, 4}, {1, 4, 5}},
+                                           {{1, 2, 3}, {1, 3, 2}},
+                                           {{3, 1, 1}, {3, 1, 1}},
+                                           {{4}, {4}},
+                                           {{4}, {4, 3}},
+                                           {{3, 4}, {4}},
+                                           {{2, 3, 4}, {4}},
+                                           {{4}, {2, 4, 3}},
+                                           {{1}, {1}}};
   for (const auto& [a, b] : pairs) {
-    const bool second = a == Shape{2, 3} || b == Shape{1, 4, 5};
+    const bool second = a == Shape{2, 3} || b == Shape{1, 4, 5} || b == Shape{4};
     rows.push_back(
         {"matmul", to_string(a) + " and " + to_string(b), of_two(product), {{a}, {b}}, "", second});
   }

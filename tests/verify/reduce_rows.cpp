@@ -26,6 +26,12 @@ const Reduce reductions[] = {
      [](const Var& x) { return mean(x); }},
     {"max", [](const Var& x, const Axes& axes, bool keep) { return max(x, axes, {keep}); },
      [](const Var& x) { return max(x); }, "max"},
+    {"min", [](const Var& x, const Axes& axes, bool keep) { return min(x, axes, {keep}); },
+     [](const Var& x) { return min(x); }, "min"},
+    {"prod", [](const Var& x, const Axes& axes, bool keep) { return prod(x, axes, {keep}); },
+     [](const Var& x) { return prod(x); }},
+    {"norm", [](const Var& x, const Axes& axes, bool keep) { return norm(x, axes, {keep}); },
+     [](const Var& x) { return norm(x); }},
     {"logsumexp",
      [](const Var& x, const Axes& axes, bool keep) { return logsumexp(x, axes, {keep}); },
      [](const Var& x) { return logsumexp(x); }},
@@ -111,6 +117,45 @@ GradcheckRows reduce_rows() {
                   [](In in) { return Results{max(in[0])}; },
                   {{{4}, 0, 0, {0, 2, 2, 1}, false, Verdict::kink}},
                   "max"});
+  rows.push_back({"min",
+                  "ties",
+                  [](In in) { return Results{min(in[0], {1})}; },
+                  {{{2, 3}, 0, 0, {-1, 0.5, -1, 1, 1, 1}, false, Verdict::kink}},
+                  "min"});
+  rows.push_back({"prod",
+                  "no, one and two zeros",
+                  [](In in) { return Results{prod(in[0], {1})}; },
+                  {{{3, 3}, 0, 0, {2, -1, 0.5, 0, 3, 1, 0, 0, -2}}},
+                  "",
+                  true});
+  // Nothing but zeros: the cone's tip.
+  rows.push_back({"norm",
+                  "at zero",
+                  [](In in) { return Results{norm(in[0])}; },
+                  {{{3}, 0, 0, {0, 0, 0}, false, Verdict::kink}}});
+  for (const Index axis : {0, 1, -1}) {
+    rows.push_back({"cumsum",
+                    "along axis " + std::to_string(axis),
+                    [axis](In in) {
+                      const Var y = cumsum(in[0], axis);
+                      return Results{y * y};
+                    },
+                    {{{2, 3, 4}, 0.25, 1}},
+                    "",
+                    axis == 1});
+  }
+  rows.push_back(
+      {"cumsum",
+       "a transpose, and strided entries",
+       [](In in) {
+         return Results{cumsum(transpose(in[0]), 0), cumsum(slice(in[0], 1, 0, 5, 2), 1)};
+       },
+       {{{2, 5}}}});
+  rows.push_back({"cumsum", "one", [](In in) { return Results{cumsum(in[0], 0)}; }, {{{1}}}});
+  rows.push_back({"cumsum",
+                  "nothing",
+                  [](In in) { return Results{cumsum(in[0], 1)}; },
+                  {{{2, 0}, -1, 1, {}, false, Verdict::vacuous}}});
   return rows;
 }
 
