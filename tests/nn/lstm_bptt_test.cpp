@@ -122,7 +122,7 @@ struct Sizes {
 };
 
 void check(const Sizes& sizes, TapeMode mode) {
-  const auto [T, B, I, H] = sizes;
+  const Index T = sizes.T, B = sizes.B, I = sizes.I, H = sizes.H;
   Generator random(7);
   const auto draw = [&](const Shape& shape) {
     return random.normal(shape, 0, 0.7, DType::float64);

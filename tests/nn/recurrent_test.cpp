@@ -193,7 +193,7 @@ TEST(Recurrent, Errors) {
             }),
             "recurrent: x is (0,2,3): it must have at least one step");
   EXPECT_EQ(error_of([&] {
-              lstm(zeros({2, 2, 3}), nn::LSTM::State(zeros({2, 4}), zeros({2, 4})));
+              lstm(zeros({2, 2, 3}), nn::LSTM::State{zeros({2, 4}), zeros({2, 4})});
             }),
             "recurrent: 1 states for 2 cells");
   EXPECT_EQ(error_of([&] {
