@@ -21,6 +21,24 @@
 
 #include <xgrad/core/shape.hpp>
 
+#ifdef __aarch64__
+// On ARM xsimd (8.1 as well as 14.3) divides floats and takes their roots by estimates: a few units
+// in the last place off, sqrt(inf) is NaN, and quotients by huge and denormal numbers are wrong.
+// The processor's own instructions round once.
+namespace xsimd {
+template <>
+[[gnu::always_inline]] inline batch<float>& batch<float>::operator/=(
+    const batch<float>& other) noexcept {
+  data = vdivq_f32(data, other.data);
+  return *this;
+}
+template <>
+[[gnu::always_inline]] inline batch<float> sqrt(const batch<float>& x) noexcept {
+  return vsqrtq_f32(x);
+}
+}  // namespace xsimd
+#endif
+
 /// What the pointwise kernels compute on: xsimd batches of float and double, and complex numbers
 /// one by one.
 namespace xgrad::detail {

@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <limits>
+#include <random>
 #include <stdexcept>
 #include <vector>
 
@@ -79,6 +82,37 @@ TYPED_TEST(SimdTest, APartOfAVectorIsStoredWithoutWritingBehindIt) {
     simd_store(array.data(), n, value);
     std::copy_n(numbers.begin(), n, expected.begin());
     EXPECT_EQ(array, expected) << n;
+  }
+}
+
+/// The same bits; the sign of NaN is left open.
+template <class T>
+bool same(T a, T b) {
+  return std::isnan(a) ? std::isnan(b) : a == b && std::signbit(a) == std::signbit(b);
+}
+
+TYPED_TEST(SimdTest, QuotientsAndRootsAreRoundedOnce) {
+  using T = TypeParam;
+  using Limits = std::numeric_limits<T>;
+  std::vector<T> values{T(0), T(-0.0), T(1), T(-7), Limits::denorm_min(), Limits::min()};
+  for (const T value : {Limits::max(), Limits::infinity(), Limits::quiet_NaN()}) {
+    values.push_back(value);
+    values.push_back(-value);
+  }
+  std::mt19937 random(1);
+  for (int i = 0; i < 200; ++i) {
+    constexpr int lowest = Limits::min_exponent - Limits::digits;
+    constexpr unsigned range = Limits::max_exponent - lowest;
+    const auto mantissa = static_cast<T>(random()) / T(4294967296);
+    values.push_back(std::ldexp(mantissa, lowest + static_cast<int>(random() % range)));
+  }
+  for (const T a : values) {
+    const T root = lanes_of<T>(sqrt(SimdVector<T>(a)))[0];
+    EXPECT_TRUE(same(root, std::sqrt(a))) << root << " = sqrt " << a;
+    for (const T b : values) {
+      const T quotient = lanes_of<T>(SimdVector<T>(a) / SimdVector<T>(b))[0];
+      EXPECT_TRUE(same(quotient, a / b)) << quotient << " = " << a << " / " << b;
+    }
   }
 }
 
