@@ -13,7 +13,8 @@
 /// `sigmoid(f) * c + sigmoid(i) * tanh(g)` builds a small tree of types that holds its Vars.
 /// Turning it into a Var evaluates it in one SIMD loop and records one node; that node's backward
 /// pass is one SIMD loop too, which recomputes the tree in registers. Operands broadcast by NumPy's
-/// rule. `auto e = ...` keeps the tree, which is then evaluated at each use: say `Var e = ...`.
+/// rule. `auto e = ...` keeps the tree, which is then evaluated at each use: say `Var e = ...`. An
+/// expression reads at most 16 Vars; a part of a longer one is made a Var.
 namespace xgrad {
 
 namespace detail {
@@ -129,7 +130,9 @@ concept Operands = (Operand<std::remove_cvref_t<Ts>> && ...) &&
 /// several). Both are used with SIMD batches of float and double, with std::complex<double>, and
 /// with Vars, for derivatives of any order. `static constexpr bool analytic = false;` says that it
 /// has no complex form, `static constexpr bool transcendental = true;` that it takes long enough to
-/// fetch memory ahead.
+/// fetch memory ahead, `static constexpr bool exact = true;` that it only moves or selects numbers
+/// (`float32check` expects no rounding then), and bit i of `static constexpr std::uint32_t addends`
+/// that its derivative by argument i is exactly 1. An op has at most 4 arguments.
 template <class Op, class... Ts>
 requires detail::Operands<Ts...>
 auto pointwise(Ts&&... xs) {

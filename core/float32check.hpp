@@ -61,7 +61,8 @@ struct Float32Report {
   std::vector<Float32Tensor> results;
   std::vector<Float32Tensor> inputs;  ///< their gradients
 
-  /// True if all results and gradients are within their bounds, and none is vacuous.
+  /// True if all results and gradients are within their bounds, and none is vacuous or
+  /// ill-conditioned.
   explicit operator bool() const { return verdict <= Verdict::zero; }
   /// Throws if there is no such input.
   const Float32Tensor& operator[](std::string_view input) const;

@@ -166,6 +166,8 @@ void check_dtypes(const char* op, std::span<const Var> inputs);
 ///
 /// For `float32check` it may also have `exact = true`, if it only moves numbers, and
 /// `Tensor magnitude(std::span<const Var>) const`, the size of the terms that cancel in its value.
+/// Bit i of `std::uint32_t addends() const` says that the derivative by input i is exactly 1, which
+/// the pullback then passes on.
 template <class Op, class... Vars>
 Var apply(Op op, const Vars&... xs) {
   const Var inputs[] = {xs...};

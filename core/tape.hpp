@@ -44,8 +44,9 @@ class Tape {
   Tape& operator=(const Tape&) = delete;
 
   /// Adds d(loss)/d(p) to the gradient of every parameter p that the tape has seen and loss depends
-  /// on. Throws if loss is not a scalar, was not recorded here, if a parameter changed since it was
-  /// recorded, or if an earlier pass without `retain` has consumed the record.
+  /// on. Throws if loss does not have exactly one element (of any shape) or is complex128, was not
+  /// recorded here, if a parameter changed since it was recorded, or if an earlier pass without
+  /// `retain` has consumed the record.
   void backward(const Var& loss, BackwardOptions options = {});
 
   /// The same for any y, with the gradient of y given (its shape and dtype).
@@ -78,8 +79,9 @@ class NoTape {
 
 /// dy/dx for each x of xs (parameters, recorded Vars, or views), on the tape that recorded y; the
 /// parameters' own gradients stay as they are. A y of several elements needs a seed, the gradient
-/// of y; without one it throws. An x that y does not depend on gives zeros. The gradient of a view
-/// is the view of its base's gradient.
+/// of y; without one it throws. An x that y does not depend on gives zeros; one that is a constant,
+/// detached or frozen throws. Of complex128 only with create_graph. The gradient of a view is the
+/// view of its base's gradient.
 std::vector<Var> grad(const Var& y, std::span<const Var> xs, GradOptions options = {});
 std::vector<Var> grad(const Var& y, const Var& seed, std::span<const Var> xs,
                       GradOptions options = {});

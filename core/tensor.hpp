@@ -47,13 +47,15 @@ class Tensor {
   }
   ~Tensor() = default;
 
-  /// Copies `values`, in row-major order. Throws if their number does not fit the shape.
+  /// Copies `values`, in row-major order. A vector's type decides the dtype; numbers in braces
+  /// become float32 unless it is given. Throws if their number does not fit the shape.
   Tensor(const Shape& shape, const std::vector<float>& values);
   Tensor(const Shape& shape, const std::vector<double>& values);
   Tensor(const Shape& shape, std::initializer_list<double> values, DType dtype = DType::float32);
 
   /// A copy of an xtensor expression. Its element type decides the dtype: float, double or
-  /// std::complex<double>; integers and bool become float32. Defined in <xgrad/core/array.hpp>.
+  /// std::complex<double>; integers and bool become float32. So an xt::xarray<double> is float64,
+  /// and for a float32 model `Tensor(array).to(DType::float32)`. Defined in <xgrad/core/array.hpp>.
   template <class E>
   Tensor(const xt::xexpression<E>& expression);
 
@@ -69,9 +71,9 @@ class Tensor {
   Index size() const { return element_count(shape_); }
   DType dtype() const { return dtype_; }
 
-  /// The elements as an xtensor expression over the same memory, good while the tensor lives; of a
-  /// temporary a copy, as an xt::xarray. Throws if T is not the dtype. Defined in
-  /// <xgrad/core/array.hpp>.
+  /// The elements as an xtensor expression over the same memory, good while the tensor lives and is
+  /// not assigned to, as a parameter's is by a conversion (see `Var::value`); of a temporary a
+  /// copy, as an xt::xarray. Throws if T is not the dtype. Defined in <xgrad/core/array.hpp>.
   template <class T>
   auto value() const&;
   template <class T>

@@ -12,7 +12,8 @@ namespace xgrad {
 /// calls it, std::system_error if the system has no such number of threads: then all stays as it
 /// was. The new threads have the caller's floating-point environment of this moment, and whoever
 /// waits for a result may compute parts of it: keep one environment. A forked process begins with
-/// one thread.
+/// one thread. Of several threads of yours that run ops at a time one gets the helpers for an op,
+/// and the others compute theirs alone.
 void set_threads(int n);
 
 /// The number of threads that xgrad uses.

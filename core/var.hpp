@@ -74,8 +74,15 @@ concept PointwiseExpression = std::is_base_of_v<Expression, E>;
 /// A handle to a value: a constant, a parameter, or a result that a Tape recorded.
 ///
 /// Copies of a Var are the same variable. The value cannot be changed through it, but for a
-/// parameter's `assign`. A Var belongs to the thread that made it; parameters may be read by
-/// several.
+/// parameter's `assign`.
+///
+/// Dtypes never mix and are never promoted: an op on Vars of two dtypes throws.
+/// `Var(x.tensor().to(dtype))` is a constant of another dtype, `convert` changes a parameter's.
+///
+/// A recorded Var goes with its tape, which belongs to its thread. Constants and gradients that are
+/// finished may be handed to another thread. Parameters may be read by several threads at a time,
+/// but while one of them calls backward, assign, convert, set_trainable, clear_grad or add_grad of
+/// a parameter, or `Optimizer::step`, no other may use it.
 class Var {
  public:
   /// No value; only good for being assigned to.
@@ -108,8 +115,10 @@ class Var {
   DType dtype() const { return tensor().dtype(); }
   double item() const { return tensor().item(); }  ///< the only element
 
-  /// The elements as a read-only xtensor expression over the same memory, good while the Var lives;
-  /// of a temporary a copy, as an xt::xarray.
+  /// The elements as a read-only xtensor expression over the same memory, good while the Var lives
+  /// and, if it is a parameter, until that is converted: by `convert`, by `Module::to`, and by
+  /// gradcheck and float32check of a module, which convert it there and back. Of a temporary a
+  /// copy, as an xt::xarray.
   template <class T>
   auto value() const& {
     return tensor().template value<T>();
@@ -126,13 +135,14 @@ class Var {
   /// True for a trainable parameter and for whatever a tape recorded from one.
   bool requires_grad() const;
 
-  // -- parameters; for any other Var these throw ------------------------------------------------
+  // -- parameters; for any other Var these throw, but for is_parameter --------------------------
 
   bool is_parameter() const { return data_ && data_->is_parameter; }
   const std::string& name() const { return parameter("name").name; }
 
-  /// The gradient that backward passes have summed since the last optimiser step.
-  /// Throws if there is none.
+  /// The gradient that backward passes have summed since the last optimiser step. The reference and
+  /// views of its elements are good until the next backward pass or conversion; a copy of the
+  /// Tensor keeps what it holds. Throws if there is none.
   const Tensor& grad() const;
   bool has_grad() const { return parameter("has_grad").has_gradient; }
   void clear_grad() const { parameter("clear_grad").has_gradient = false; }
@@ -151,7 +161,8 @@ class Var {
   bool trainable() const { return parameter("trainable").trainable; }
   void set_trainable(bool trainable) const { parameter("set_trainable").trainable = trainable; }
 
-  /// Converts value and gradient to another dtype. Raises the version.
+  /// Converts value and gradient to another dtype, in new memory, and raises the version: views
+  /// from before throw where an op uses them. Does nothing if it is the dtype already.
   void convert(DType dtype) const;
 
   // -- for the engine ---------------------------------------------------------------------------
@@ -183,7 +194,8 @@ Var parameter(const Tensor& value, std::string name = {});
 
 /// A copy of an object whose parameters are the copy's own: new parameters of the same name, value
 /// and trainability, without a gradient. A plain copy shares the parameters. Parameters that the
-/// object shares inside (tied weights) are shared inside the copy.
+/// object shares inside (tied weights) are shared inside the copy. Throws if it is called by a copy
+/// that is being made, and for views of a parameter from before that was converted.
 template <class T>
 T clone(const T& object);
 

@@ -16,7 +16,7 @@
 /// and arrays whose first axis counts the samples. A `Sequential` is built from them.
 namespace xgrad::nn {
 
-/// What is minimised: a mean over the batch.
+/// What is minimised: a mean over the batch (what another one would mean: see `evaluate`).
 class Loss {
  public:
   /// `mse`, `mae` or `binary_cross_entropy_with_logits`.
@@ -68,8 +68,9 @@ struct FitReport {
   optim::Optimizer& optimizer;     ///< its learning rate may be changed
 };
 
-/// Called after each batch and after each epoch. A function that returns false ends the training;
-/// one without a result never does.
+/// Called after each batch and after each epoch. A function that returns false ends the training:
+/// if after a batch, then after the validation and the record of the epoch as far as it came, and a
+/// last call for it. One without a result never ends it.
 class Callback {
  public:
   Callback() = default;
@@ -114,7 +115,7 @@ struct FitOptions {
 
 /// What `fit` has done, by epoch.
 struct History {
-  std::vector<double> loss;      ///< the mean over the samples, each before the step it led to
+  std::vector<double> loss;      ///< as `evaluate` means it, each batch's before the step it led to
   std::vector<double> val_loss;  ///< empty without validation data
   std::vector<double> seconds;   ///< validation included
   Index best_epoch = 0;          ///< counted from 1; by val_loss, or by loss without validation
@@ -180,9 +181,12 @@ concept Trainable =
 /// `transpose(x, {1, 0, 2})`, as `nn::layers::LSTM` does.
 ///
 /// If a loss, or after an epoch a parameter, is not finite, the model gets back the parameters that
-/// gave the last finite loss, and an error names the step. Throws also, before any training, if x
-/// and y (or the validation data) are empty or not of one number of samples, for options out of
-/// range, and if the first axis of what the model gives is not the batch. A Sequential that was not
+/// gave the last finite loss, and an error names the step. For that `fit` copies all parameters
+/// before each update, and for `restore_best` those of the best epoch. A batch of which
+/// cross_entropy ignores all rows has the loss NaN, and ends it so. Throws also, before any
+/// training, if x and y (or the validation data) are empty or not of one number of samples, for
+/// options out of range, if the model has no parameters or the loss does not depend on a trainable
+/// one, and if the first axis of what the model gives is not the batch. A Sequential that was not
 /// built is not built afterwards if no step has changed its parameters.
 template <Trainable M>
 History fit(M& model, const Tensor& x, const Tensor& y, const FitOptions& options = {}) {
@@ -191,7 +195,10 @@ History fit(M& model, const Tensor& x, const Tensor& y, const FitOptions& option
   });
 }
 
-/// The mean loss over all samples, in evaluation mode and without recording.
+/// The mean of the batches' losses, each weighted with its number of samples: the mean over all
+/// samples if the loss is one over its batch. It is not for a loss that sums, nor for cross_entropy
+/// where rows are ignored: then it depends on the batch size, and a batch of only ignored rows
+/// makes it NaN. In evaluation mode and without recording.
 template <Trainable M>
 double evaluate(M& model, const Tensor& x, const Tensor& y, const EvaluateOptions& options = {}) {
   return detail::with_built("evaluate", model, x, [&](const detail::Call& call) {

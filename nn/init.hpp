@@ -8,6 +8,7 @@
 /// (in, out) multiplies from the right: y = x.W.
 namespace xgrad::nn {
 
+/// It gives float32, in which every module begins: `Module::to` converts all of it.
 using Initializer = std::function<Tensor(const Shape&)>;
 
 /// n. Throws, naming the module and its size, unless it is at least 1 and an array of some such

@@ -24,9 +24,10 @@ struct NamedParameter {
 ///       nn::Linear out;
 ///     };
 ///
-/// A copy of a module shares its parameters (they are Vars); `xgrad::clone(module)` does not. To
-/// assign to a member does not declare it: the module keeps the parameters that it declared. One
-/// that was moved from can be assigned to and destroyed.
+/// A copy of a module shares its parameters (they are Vars) and its mode: `copy.eval()` is `eval()`
+/// of both. `xgrad::clone(module)` shares neither. To assign to a member does not declare it: the
+/// module keeps the parameters that it declared. One that was moved from can be assigned to and
+/// destroyed.
 class Module {
  public:
   Module();
@@ -41,7 +42,7 @@ class Module {
   const std::vector<NamedParameter>& named_parameters() const { return parameters_; }
   std::vector<Var> parameters() const;
 
-  /// The number of trainable and other numbers.
+  /// The number of all parameters' elements, trainable or not.
   Index parameter_count() const;
 
   /// Training mode (the default) or evaluation mode, for this module and its children: dropout acts

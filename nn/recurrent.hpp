@@ -62,10 +62,13 @@ class Recurrent : public Module {
     }
   }
 
-  /// x is (steps, batch, features). `initial` is zero if empty. `lengths` says how many steps of
-  /// each sequence count; empty: all. Outputs behind a sequence's end are 0, and its last state is
-  /// that of its own last step: each row is what it would be alone. What x holds there does not
-  /// matter.
+  /// x is (steps, batch, features). `initial` is each cell's zero_state if empty, which may be
+  /// learned. `lengths` says how many steps of each sequence count; empty: all. Outputs behind a
+  /// sequence's end are 0, and its last state is that of its own last step: each row is what it
+  /// would be alone. What x holds there does not matter. Throws unless x has three axes and at
+  /// least one step, for lengths that do not fit it, for an `initial` of another number of states
+  /// or another batch, and as the cell does, for example for another number of features or another
+  /// dtype.
   Result operator()(const Var& x, const States& initial = {},
                     std::span<const Index> lengths = {}) const {
     const Ragged ragged("recurrent", x, lengths);

@@ -6,22 +6,25 @@
 #include <xgrad/core/var.hpp>
 #include <xgrad/ops/index.hpp>
 
-/// Losses. Conventions follow PyTorch 1.13. Except for cross_entropy, prediction and target have
-/// one shape (nothing broadcasts) and one dtype, or the loss throws. Targets take gradients too.
+/// Losses. Conventions follow PyTorch 1.13, but the classes are the last axis of logits (N,T,C),
+/// there the second. Except for cross_entropy, prediction and target have one shape (nothing
+/// broadcasts) and one dtype, or the loss throws. Targets take gradients too.
 namespace xgrad {
 
-/// What becomes of the losses of the elements (cross_entropy: of the rows): their mean, their sum,
-/// or, with `none`, nothing: they are the result.
+/// The result: the mean of the elements' losses (cross_entropy: of the rows'), their sum, or with
+/// `none` themselves.
 enum class Reduction { mean, sum, none };
 
-/// The squared error (prediction - target)^2.
+/// The squared error d^2 with d = prediction - target; dprediction = dy 2 d, dtarget = -dy 2 d.
 Var mse(const Var& prediction, const Var& target, Reduction reduction = Reduction::mean);
 
-/// The absolute error |prediction - target|; the derivative where they are equal is 0.
+/// The absolute error |d| with d = prediction - target; dprediction = dy sign(d), 0 where they are
+/// equal, dtarget = -dy sign(d).
 Var mae(const Var& prediction, const Var& target, Reduction reduction = Reduction::mean);
 
-/// With d = prediction - target: d^2 / 2 for |d| < delta, else delta (|d| - delta / 2).
-/// Huber 1964. Throws unless delta > 0.
+/// With d = prediction - target: d^2 / 2 for |d| < delta, else delta (|d| - delta / 2);
+/// dprediction = dy d, or dy delta sign(d), dtarget = -dprediction. Huber 1964. Throws unless delta
+/// is above 0.
 Var huber(const Var& prediction, const Var& target, double delta = 1.0,
           Reduction reduction = Reduction::mean);
 

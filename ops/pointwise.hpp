@@ -6,7 +6,9 @@
 
 /// The pointwise functions. Each is one struct, its value and its pullback, and one function.
 /// Conventions at kinks, ties and NaN follow PyTorch 1.13. Every function takes a Var or a
-/// pointwise expression and returns an expression; y is the result, dy its gradient.
+/// pointwise expression (`pow`, `maximum` and `minimum` numbers beside one, too) and returns an
+/// expression; a Tensor or an xtensor array is wrapped, `tanh(Var(array))`. y is the result, dy its
+/// gradient.
 namespace xgrad {
 namespace detail {
 
@@ -351,7 +353,7 @@ auto relu(detail::PointwiseOperand auto&& x) {
   return pointwise<detail::Relu>(std::forward<decltype(x)>(x));
 }
 
-/// x where x > 0, slope x elsewhere; the derivative at 0 is slope.
+/// x where x > 0, slope x elsewhere; the derivative at 0 is slope. Maas et al. 2013.
 auto leaky_relu(detail::PointwiseOperand auto&& x, double slope = 0.01) {
   return pointwise<detail::LeakyRelu>(std::forward<decltype(x)>(x), slope);
 }
@@ -372,7 +374,8 @@ auto softplus(detail::PointwiseOperand auto&& x) {
   return pointwise<detail::Softplus>(std::forward<decltype(x)>(x));
 }
 
-/// x sigmoid(x); dx = dy s (1 + x (1 - s)) with s = sigmoid(x). Also known as swish.
+/// x sigmoid(x); dx = dy s (1 + x (1 - s)) with s = sigmoid(x). Elfwing et al. 2018; also known as
+/// swish.
 auto silu(detail::PointwiseOperand auto&& x) {
   return pointwise<detail::Silu>(std::forward<decltype(x)>(x));
 }

@@ -3,9 +3,9 @@
 #include <xgrad/core/var.hpp>
 
 /// Reductions over chosen axes. `axes` lists them, negative ones counting from the end; without it,
-/// all axes are reduced and the result is a scalar. Over an empty list nothing is reduced. All
-/// throw for an axis that is not there or is listed twice. Conventions follow PyTorch 1.13. Sums of
-/// float32 are taken in float64 and rounded once.
+/// all axes are reduced and the result is a scalar. Over an empty list nothing is reduced, where
+/// PyTorch 1.13 reduces all. All throw for an axis that is not there or is listed twice. Other
+/// conventions follow PyTorch 1.13. Sums of float32 are taken in float64 and rounded once.
 ///
 /// y is the result, dy its gradient, repeated along the reduced axes where it meets x.
 namespace xgrad {

@@ -23,10 +23,11 @@ Var transpose(const Var& x, const Axes& order);
 
 /// The entries begin, begin + step, ... before end along an axis. A view. Negative begin and end
 /// count from the end of the axis. Throws unless 0 <= begin <= end <= extent after that, and
-/// step >= 1.
+/// step >= 1, and if there is no such axis.
 Var slice(const Var& x, Index axis, Index begin, Index end, Index step = 1);
 
-/// n equal parts along an axis, as views. Throws if n does not divide the extent.
+/// n equal parts along an axis, as views. Throws if there is no such axis or n does not divide its
+/// extent.
 std::vector<Var> split(const Var& x, Index n, Index axis);
 
 namespace detail {
@@ -59,13 +60,14 @@ inline Var stack(std::initializer_list<Var> xs, Index axis = 0) {
 /// summed over the repetitions. Throws if x does not stretch to the shape.
 Var broadcast_to(const Var& x, const Shape& shape);
 
-/// The entries of an axis in reverse order; dx = flip(dy). A copy.
+/// The entries of an axis in reverse order; dx = flip(dy). A copy. Throws if there is no such axis.
 Var flip(const Var& x, Index axis);
 
-/// Without an axis of extent 1. A view. Throws if the extent is not 1.
+/// Without an axis of extent 1. A view. Throws if there is no such axis or its extent is not 1.
 Var squeeze(const Var& x, Index axis);
 
-/// With a new axis of extent 1 at that position of the result. A view.
+/// With a new axis of extent 1 at that position of the result. A view. Throws if the result has no
+/// such axis, or more than 8.
 Var unsqueeze(const Var& x, Index axis);
 
 }  // namespace xgrad

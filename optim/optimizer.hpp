@@ -42,12 +42,14 @@ class Optimizer {
   const std::vector<Var>& parameters() const { return parameters_; }
 
   /// Updates, in place, each trainable parameter that has a gradient, and raises its version: a
-  /// tape that still needs the old value refuses its backward pass. Afterwards no parameter has a
-  /// gradient, so that the next backward pass assigns; passes without a step in between add up
-  /// (micro-batches). Throws, before any change, for a complex parameter.
+  /// tape that still needs the old value refuses its backward pass. Afterwards none of them, frozen
+  /// ones included, has a gradient, so that the next backward pass assigns; passes without a step
+  /// in between add up (micro-batches). Parameters of the loss that this optimiser does not have
+  /// keep theirs, to which the next pass adds: see `Var::clear_grad`. Throws, before any change,
+  /// for a complex parameter.
   void step();
 
-  /// Drops all gradients, to skip a step: the next backward pass assigns.
+  /// Drops the gradients of its parameters, to skip a step: the next backward pass assigns.
   void clear_grad() const;
 
   /// How often `step` was called.

@@ -6,8 +6,9 @@
 
 namespace xgrad::optim {
 
-/// The learning rate as a function of the step, counted from 0. Being one, it needs no state to
-/// resume:
+/// The learning rate as a function of the optimiser's step, counted from 0 (torch's schedulers are
+/// mostly asked once an epoch: a `step_size` of epochs is that times the batches of one). Being
+/// one, it needs no state to resume:
 ///
 ///     adam.set_learning_rate(schedule.rate(adam.steps()));
 ///     adam.step();
@@ -17,7 +18,7 @@ class Schedule {
   virtual double rate(std::uint64_t step) const = 0;
 };
 
-/// Always lr.
+/// Always lr. Throws unless it is finite and at least 0.
 class ConstantSchedule : public Schedule {
  public:
   explicit ConstantSchedule(double lr);

@@ -22,8 +22,8 @@ struct SGDOptions {
 ///
 /// The moment is "b". Sutskever et al. (2013), "On the importance of initialization and momentum in
 /// deep learning"; the formulas are torch.optim.SGD's, where the learning rate is not part of b.
-/// Throws unless lr, momentum and weight_decay are at least 0, and for Nesterov's momentum without
-/// a momentum or with a dampening.
+/// Throws unless lr, momentum and weight_decay are finite and at least 0 and dampening is finite,
+/// and for Nesterov's momentum without a momentum or with a dampening.
 class SGD : public Optimizer {
  public:
   explicit SGD(const std::vector<Var>& parameters, const SGDOptions& options = {});
