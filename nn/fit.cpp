@@ -26,6 +26,16 @@ Loss::Loss(Var (*loss)(const Var&, const Indices&, CrossEntropyOptions))
         return loss(prediction, detail::to_indices("cross_entropy", target.tensor()), {});
       }) {}
 
+Var Loss::operator()(const Var& prediction, const Var& target) const {
+  if (!loss_) throw Error("loss: it was moved from");
+  return loss_(prediction, target);
+}
+
+std::unique_ptr<optim::Optimizer> OptimizerChoice::make(const std::vector<Var>& parameters) const {
+  if (!make_) throw Error("optimizer: the choice was moved from");
+  return make_(parameters);
+}
+
 namespace {
 
 template <class O>

@@ -28,9 +28,7 @@ class Loss {
   requires std::convertible_to<std::invoke_result_t<F&, const Var&, const Var&>, Var> Loss(F loss)
       : loss_(std::move(loss)) {}
 
-  Var operator()(const Var& prediction, const Var& target) const {
-    return loss_(prediction, target);
-  }
+  Var operator()(const Var& prediction, const Var& target) const;
 
  private:
   std::function<Var(const Var&, const Var&)> loss_;
@@ -48,9 +46,7 @@ class OptimizerChoice {
   requires std::is_invocable_r_v<std::unique_ptr<optim::Optimizer>, F&, const std::vector<Var>&>
   OptimizerChoice(F make) : make_(std::move(make)) {}
 
-  std::unique_ptr<optim::Optimizer> make(const std::vector<Var>& parameters) const {
-    return make_(parameters);
-  }
+  std::unique_ptr<optim::Optimizer> make(const std::vector<Var>& parameters) const;
 
  private:
   std::function<std::unique_ptr<optim::Optimizer>(const std::vector<Var>&)> make_;

@@ -5,6 +5,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -634,6 +635,11 @@ TEST(Fit, ErrorsNameWhatIsWrong) {
       fit_error({.optimizer =
                      [](const std::vector<Var>&) { return std::unique_ptr<optim::Optimizer>(); }}),
       "fit: the function that makes the optimizer has given none");
+  nn::FitOptions moved;
+  const nn::FitOptions taken = std::move(moved);
+  EXPECT_EQ(fit_error(moved), "optimizer: the choice was moved from");
+  EXPECT_EQ(error_of([&] { nn::evaluate(model, x, y, {.loss = moved.loss}); }),
+            "loss: it was moved from");
   EXPECT_TRUE(model.w.item() == 0);
 
   nn::Sequential total({[](const Var& v) { return sum(v, {0}, {.keep = true}); }});
