@@ -40,10 +40,15 @@ class Indices {
 
   const Shape& shape() const { return shape_; }
   Index size() const { return element_count(shape_); }
-  std::span<const std::int64_t> values() const {
+  /// In row-major order, good while the Indices live; of a temporary a copy.
+  std::span<const std::int64_t> values() const& {
     if (!buffer_) return {};  // it was moved from
     return {reinterpret_cast<const std::int64_t*>(buffer_->data()),
             static_cast<std::size_t>(size())};
+  }
+  std::vector<std::int64_t> values() const&& {
+    const std::span<const std::int64_t> all = values();
+    return {all.begin(), all.end()};
   }
 
  private:

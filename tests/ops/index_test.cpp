@@ -158,6 +158,13 @@ TEST(IndexOps, IndicesAreMadeFromXtensorAndSharedByCopies) {
   EXPECT_EQ(copy.values().data(), all.values().data());
 }
 
+TEST(IndexOps, TheValuesOfATemporaryAreACopy) {
+  const Var x = Tensor({2, 3}, {3, 1, 2, 1, 5, 2});
+  std::vector<std::int64_t> found;
+  for (const std::int64_t place : argmax(x).values()) found.push_back(place);
+  EXPECT_EQ(found, (std::vector<std::int64_t>{0, 1}));
+}
+
 TEST(IndexOps, IndicesThatWereMovedFromAreNone) {
   const Var x = Tensor::zeros({2, 3});
   Indices indices{1, 0};
