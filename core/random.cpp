@@ -1,8 +1,11 @@
+#include <atomic>
 #include <charconv>
 #include <cmath>
 #include <complex>
 #include <numbers>
+#include <optional>
 #include <string_view>
+#include <thread>
 
 #include <xgrad/core/random.hpp>
 
@@ -44,7 +47,7 @@ template void philox<1>(std::uint32_t (&)[4][1], std::uint32_t, std::uint32_t);
 
 }  // namespace detail
 
-// Each block is two numbers. The counter is the number of the block.
+// Each block is two numbers. The counter is the number of the block, and the stream.
 void Generator::draw_ahead() {
   constexpr int blocks = ahead / 2;
   std::uint32_t word[4][blocks];
@@ -53,8 +56,8 @@ void Generator::draw_ahead() {
     const std::uint64_t block = first + static_cast<std::uint64_t>(k);
     word[0][k] = static_cast<std::uint32_t>(block);
     word[1][k] = static_cast<std::uint32_t>(block >> 32);
-    word[2][k] = 0;
-    word[3][k] = 0;
+    word[2][k] = static_cast<std::uint32_t>(stream_);
+    word[3][k] = static_cast<std::uint32_t>(stream_ >> 32);
   }
   detail::philox(word, static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32));
   for (int k = 0; k < blocks; ++k) {
@@ -111,7 +114,10 @@ Tensor Generator::normal(const Shape& shape, double mean, double deviation, DTyp
 }
 
 std::string Generator::state() const {
-  return std::string(state_prefix) + std::to_string(seed_) + ' ' + std::to_string(drawn_);
+  std::string text =
+      std::string(state_prefix) + std::to_string(seed_) + ' ' + std::to_string(drawn_);
+  if (stream_ != 0) text += ' ' + std::to_string(stream_);
+  return text;
 }
 
 void Generator::set_state(const std::string& state) {
@@ -120,17 +126,42 @@ void Generator::set_state(const std::string& state) {
   Generator restored;
   const auto seed_end = std::from_chars(state.data() + state_prefix.size(), end, restored.seed_);
   if (seed_end.ec != std::errc() || seed_end.ptr == end || *seed_end.ptr != ' ') bad_state(state);
-  const auto drawn_end = std::from_chars(seed_end.ptr + 1, end, restored.drawn_);
-  if (drawn_end.ec != std::errc() || drawn_end.ptr != end) bad_state(state);
+  auto last = std::from_chars(seed_end.ptr + 1, end, restored.drawn_);
+  if (last.ec == std::errc() && last.ptr != end && *last.ptr == ' ') {
+    last = std::from_chars(last.ptr + 1, end, restored.stream_);
+  }
+  if (last.ec != std::errc() || last.ptr != end) bad_state(state);
   if (restored.drawn_ % ahead != 0) restored.draw_ahead();
   *this = restored;
 }
 
-Generator& default_generator() {
-  thread_local Generator generator;
-  return generator;
+namespace {
+
+/// The thread that asks first, which is the main thread: it initializes the variable below.
+std::thread::id main_thread() {
+  static const std::thread::id id = std::this_thread::get_id();
+  return id;
+}
+[[maybe_unused]] const std::thread::id asked_at_start = main_thread();
+
+std::uint64_t next_free_stream() {
+  static std::atomic<std::uint64_t> next{detail::next_free_streams};
+  return next++;
 }
 
-void seed(std::uint64_t seed) { default_generator() = Generator(seed); }
+/// Empty until this thread draws or is seeded, so that one that is seeded takes no free stream.
+thread_local std::optional<Generator> thread_generator;
+
+}  // namespace
+
+Generator& default_generator() {
+  if (!thread_generator) {
+    const bool is_main = std::this_thread::get_id() == main_thread();
+    thread_generator.emplace(0, is_main ? 0 : next_free_stream());
+  }
+  return *thread_generator;
+}
+
+void seed(std::uint64_t seed, std::uint64_t stream) { thread_generator.emplace(seed, stream); }
 
 }  // namespace xgrad

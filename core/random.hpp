@@ -11,13 +11,16 @@
 namespace xgrad {
 
 /// Seeded random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as
-/// 1, 2, 3"), the k-th number being a hash of the seed and k.
+/// 1, 2, 3"), the k-th number being a hash of the seed, the stream and k.
 ///
-/// The same seed gives the same numbers on every platform; `normal` follows the last bit of the
-/// platform's log, sin and cos. A copy continues on its own. A Generator belongs to one thread.
+/// The same seed and stream give the same numbers on every platform; `normal` follows the last bit
+/// of the platform's log, sin and cos. Streams of a seed have nothing in common: stream and k are
+/// the two halves of Philox's counter, and to each counter belongs another block of random bits. A
+/// copy continues on its own. A Generator belongs to one thread.
 class Generator {
  public:
-  explicit Generator(std::uint64_t seed = 0) : seed_(seed) {}
+  explicit Generator(std::uint64_t seed = 0, std::uint64_t stream = 0)
+      : seed_(seed), stream_(stream) {}
 
   /// 64 random bits.
   std::uint64_t next() {
@@ -49,7 +52,8 @@ class Generator {
     }
   }
 
-  /// Seed and position as text, from which `set_state` continues exactly.
+  /// Seed, position and stream (unless that is 0, as before there were any) as text, from which
+  /// `set_state` continues exactly.
   std::string state() const;
   /// Throws if the text is not from `state`.
   void set_state(const std::string& state);
@@ -59,17 +63,25 @@ class Generator {
   void draw_ahead();
 
   std::uint64_t seed_;
+  std::uint64_t stream_;
   std::uint64_t drawn_ = 0;            ///< numbers so far
   std::uint64_t numbers_[ahead] = {};  ///< the ones around drawn_, unless they begin with it
 };
 
-/// This thread's generator, for whoever is not given one. Every thread's starts with seed 0.
+/// This thread's generator, for whoever is not given one. It starts with seed 0: on the main thread
+/// in stream 0, on another one in the next stream, from 2^63 on, that no thread has had. So threads
+/// draw different numbers, but which of them has which depends on the order in which they first
+/// draw. For the same numbers from run to run each calls `seed` with a stream of its own.
 Generator& default_generator();
 
-/// Starts this thread's generator anew.
-void seed(std::uint64_t seed);
+/// Starts this thread's generator anew. Threads of the same seed and stream draw the same numbers.
+void seed(std::uint64_t seed, std::uint64_t stream = 0);
 
 namespace detail {
+
+/// Streams of the threads that belong to the library, and of those that were not given one.
+inline constexpr std::uint64_t own_streams = std::uint64_t{1} << 62;
+inline constexpr std::uint64_t next_free_streams = std::uint64_t{1} << 63;
 
 /// `lanes` blocks of Philox, side by side: word[i][k] is word i of the k-th counter, and then of
 /// the k-th result.

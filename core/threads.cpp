@@ -15,6 +15,7 @@
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/gemm.hpp>
 #include <xgrad/core/join.hpp>
+#include <xgrad/core/random.hpp>
 #include <xgrad/core/threads.hpp>
 
 namespace xgrad {
@@ -51,7 +52,12 @@ class Workers {
  public:
   explicit Workers(int helpers) {
     try {
-      for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this] { work(); });
+      for (int i = 0; i < helpers; ++i) {
+        helpers_.emplace_back([this, i] {
+          seed(0, detail::own_streams + static_cast<std::uint64_t>(i));
+          work();
+        });
+      }
     } catch (...) {  // the system has no more threads
       stop();
       throw;

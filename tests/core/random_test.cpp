@@ -186,14 +186,39 @@ TEST(Random, StateContinuesExactly) {
   EXPECT_EQ(generator.state(), "philox4x32-10 42 1");
 }
 
+TEST(Random, StreamsAreTheOtherHalfOfTheCounter) {
+  Generator generator(0x0123456789abcdef, 0xfedcba9876543210);
+  for (std::uint32_t block = 0; block < 100; ++block) {
+    const Words words = philox({block, 0, 0x76543210, 0xfedcba98}, 0x89abcdef, 0x01234567);
+    EXPECT_EQ(generator.next(), words[0] | std::uint64_t{words[1]} << 32);
+    EXPECT_EQ(generator.next(), words[2] | std::uint64_t{words[3]} << 32);
+  }
+  EXPECT_EQ(Generator(3, 0).next(), Generator(3).next());
+}
+
+TEST(Random, StateKnowsTheStream) {
+  Generator generator(42, 7);
+  for (int i = 0; i < 33; ++i) generator.next();
+  const std::string state = generator.state();
+  EXPECT_EQ(state, "philox4x32-10 42 33 7");
+  Generator restored;
+  restored.set_state(state);
+  EXPECT_EQ(restored.state(), state);
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(restored.next(), generator.next());
+  restored.set_state("philox4x32-10 42 33");  // from before there were streams
+  generator = Generator(42);
+  for (int i = 0; i < 33; ++i) generator.next();
+  EXPECT_EQ(restored.next(), generator.next());
+}
+
 TEST(Random, ABadStateIsRefusedAndChangesNothing) {
   Generator generator(13);
   generator.next();
   const std::string state = generator.state();
   for (const std::string bad :
        {"", "42 1", "philox4x32-10 ", "philox4x32-10 42", "philox4x32-10 42 ", "philox4x32-10 42 x",
-        "philox4x32-10 42 1 ", "philox4x32-10 -1 1", "philox4x32-10 18446744073709551616 0",
-        "mt19937 42 1"}) {
+        "philox4x32-10 42 1 ", "philox4x32-10 42 1 x", "philox4x32-10 42 1 2 ",
+        "philox4x32-10 -1 1", "philox4x32-10 18446744073709551616 0", "mt19937 42 1"}) {
     try {
       generator.set_state(bad);
       ADD_FAILURE() << bad;
@@ -204,13 +229,50 @@ TEST(Random, ABadStateIsRefusedAndChangesNothing) {
   }
 }
 
+template <class F>
+auto on_a_thread(F&& f) {
+  decltype(f()) result;
+  std::thread([&] { result = f(); }).join();
+  return result;
+}
+
 TEST(Random, EachThreadHasItsOwnDefault) {
   seed(14);
   default_generator().next();
-  std::string other;
-  std::thread([&] { other = default_generator().state(); }).join();
-  EXPECT_EQ(other, Generator(0).state());
+  on_a_thread([] { return default_generator().next(); });
   EXPECT_EQ(default_generator().state(), "philox4x32-10 14 1");
+}
+
+// Two threads made the same model, and drew the same masks.
+TEST(Random, ThreadsDrawFromStreamsOfTheirOwn) {
+  const auto first = on_a_thread([] { return default_generator(); });
+  const auto second = on_a_thread([] { return default_generator(); });
+  const auto stream = [](const Generator& generator) {
+    const std::string state = generator.state();
+    EXPECT_TRUE(state.starts_with("philox4x32-10 0 0 ")) << state;
+    return std::stoull(state.substr(state.rfind(' ')));
+  };
+  EXPECT_GE(stream(first), detail::next_free_streams);
+  EXPECT_EQ(stream(second), stream(first) + 1);
+  EXPECT_NE(Generator(first).next(), Generator(second).next());
+  EXPECT_NE(Generator(first).next(), Generator(0).next());
+}
+
+TEST(Random, AThreadThatIsSeededTakesNoFreeStream) {
+  const auto free = [] { return default_generator().state(); };
+  const std::string before = on_a_thread(free);
+  const std::string seeded = on_a_thread([] {
+    seed(5, 6);
+    return default_generator().state();
+  });
+  EXPECT_EQ(seeded, Generator(5, 6).state());
+  const std::string seed_alone = on_a_thread([] {
+    seed(5);
+    return default_generator().state();
+  });
+  EXPECT_EQ(seed_alone, Generator(5).state());
+  const auto stream = [](const std::string& s) { return std::stoull(s.substr(s.rfind(' '))); };
+  EXPECT_EQ(stream(on_a_thread(free)), stream(before) + 1);
 }
 
 TEST(Random, Errors) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -33,6 +34,20 @@ TEST_F(ThreadsTest, EveryPartRunsOnce) {
       detail::parallel_for(parts, [&](Index part) { ++runs[static_cast<std::size_t>(part)]; });
       for (const auto& count : runs) EXPECT_EQ(count, 1);
     }
+  }
+}
+
+TEST_F(ThreadsTest, HelpersHaveStreamsOfRandomNumbersOfTheirOwn) {
+  seed(0);
+  set_threads(3);
+  std::vector<std::string> states(64);
+  detail::parallel_for(64, [&](Index part) {
+    states[static_cast<std::size_t>(part)] = default_generator().state();
+  });
+  const std::string allowed[] = {Generator(0).state(), Generator(0, detail::own_streams).state(),
+                                 Generator(0, detail::own_streams + 1).state()};
+  for (const std::string& state : states) {
+    EXPECT_NE(std::find(std::begin(allowed), std::end(allowed), state), std::end(allowed)) << state;
   }
 }
 
