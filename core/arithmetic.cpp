@@ -8,6 +8,7 @@ template struct PointwiseFunctions<Multiply, 2>;
 template struct PointwiseFunctions<Divide, 2>;
 template struct PointwiseFunctions<Negate, 1>;
 template struct PointwiseFunctions<Greater, 2>;
+template struct PointwiseFunctions<GreaterEqual, 2>;
 template struct PointwiseFunctions<Equal, 2>;
 template struct PointwiseFunctions<Where, 3>;
 template struct Kernels<Pointwise<Add, Leaf, Leaf>>;
@@ -16,6 +17,7 @@ template struct Kernels<Pointwise<Multiply, Leaf, Leaf>>;
 template struct Kernels<Pointwise<Divide, Leaf, Leaf>>;
 template struct Kernels<Pointwise<Negate, Leaf>>;
 template struct Kernels<Pointwise<Greater, Leaf, Leaf>>;
+template struct Kernels<Pointwise<GreaterEqual, Leaf, Leaf>>;
 template struct Kernels<Pointwise<Equal, Leaf, Leaf>>;
 template struct Kernels<Pointwise<Where, Leaf, Leaf, Leaf>>;
 

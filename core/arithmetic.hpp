@@ -1,10 +1,11 @@
 #pragma once
 
 #include <xgrad/core/expression.hpp>
+#include <xgrad/core/refused.hpp>
 
-/// + - * / and comparisons on Vars, numbers and pointwise expressions, element by element. The
-/// operands broadcast. The engine itself needs these; the other pointwise ops are in
-/// <xgrad/ops/pointwise.hpp>.
+/// + - * / and comparisons on Vars, numbers, pointwise expressions, Tensors and xtensor's arrays,
+/// element by element. The operands broadcast. The engine itself needs these; the other pointwise
+/// ops are in <xgrad/ops/pointwise.hpp>.
 namespace xgrad {
 
 namespace detail {
@@ -50,6 +51,17 @@ struct Greater {
   template <class V>
   static V value(V a, V b) {
     return where(a > b, V(1.0), V(0.0));
+  }
+  static auto pullback(auto, auto, auto, auto) { return std::tuple(NoGradient(), NoGradient()); }
+};
+
+struct GreaterEqual {
+  static constexpr const char* name = "greater_equal";
+  static constexpr bool exact = true;
+  static constexpr bool analytic = false;
+  template <class V>
+  static V value(V a, V b) {
+    return where(a >= b, V(1.0), V(0.0));
   }
   static auto pullback(auto, auto, auto, auto) { return std::tuple(NoGradient(), NoGradient()); }
 };
@@ -124,6 +136,20 @@ auto operator<(A&& a, B&& b) {
   return pointwise<detail::Greater>(std::forward<B>(b), std::forward<A>(a));
 }
 
+/// 1 where a >= b, else 0 (also where one is NaN). No gradient.
+template <class A, class B>
+requires detail::Operands<A, B>
+auto operator>=(A&& a, B&& b) {
+  return pointwise<detail::GreaterEqual>(std::forward<A>(a), std::forward<B>(b));
+}
+
+/// 1 where a <= b, else 0 (also where one is NaN). No gradient.
+template <class A, class B>
+requires detail::Operands<A, B>
+auto operator<=(A&& a, B&& b) {
+  return pointwise<detail::GreaterEqual>(std::forward<B>(b), std::forward<A>(a));
+}
+
 /// 1 where a == b, else 0. No gradient.
 template <class A, class B>
 requires detail::Operands<A, B>
@@ -151,6 +177,7 @@ extern template struct PointwiseFunctions<Multiply, 2>;
 extern template struct PointwiseFunctions<Divide, 2>;
 extern template struct PointwiseFunctions<Negate, 1>;
 extern template struct PointwiseFunctions<Greater, 2>;
+extern template struct PointwiseFunctions<GreaterEqual, 2>;
 extern template struct PointwiseFunctions<Equal, 2>;
 extern template struct PointwiseFunctions<Where, 3>;
 extern template struct Kernels<Pointwise<Add, Leaf, Leaf>>;
@@ -159,6 +186,7 @@ extern template struct Kernels<Pointwise<Multiply, Leaf, Leaf>>;
 extern template struct Kernels<Pointwise<Divide, Leaf, Leaf>>;
 extern template struct Kernels<Pointwise<Negate, Leaf>>;
 extern template struct Kernels<Pointwise<Greater, Leaf, Leaf>>;
+extern template struct Kernels<Pointwise<GreaterEqual, Leaf, Leaf>>;
 extern template struct Kernels<Pointwise<Equal, Leaf, Leaf>>;
 extern template struct Kernels<Pointwise<Where, Leaf, Leaf, Leaf>>;
 

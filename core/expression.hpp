@@ -87,13 +87,22 @@ PoolVector<Var> walk_back(const ExpressionType& type, const PoolVector<Var>& val
 template <class T>
 concept Scalar = std::is_arithmetic_v<T>;
 
-/// What may stand in an expression.
+/// What makes operators xgrad's.
 template <class T>
-concept Operand = Scalar<T> || std::is_same_v<T, Var> || PointwiseExpression<T>;
+concept Recordable = std::is_same_v<T, Var> || std::is_same_v<T, Tensor> || PointwiseExpression<T>;
+
+/// What may stand in an expression. A Tensor and an array of xtensor's are constants.
+template <class T>
+concept Operand = Scalar<T> || Recordable<T> || XtensorExpression<T>;
 
 // Temporaries are moved from: a copied Var is counted, and a tree is several operators deep.
 inline Leaf operand(const Var& var) { return Leaf(var); }
 inline Leaf operand(Var&& var) { return Leaf(std::move(var)); }
+inline Leaf operand(const Tensor& tensor) { return Leaf(Var(tensor)); }
+template <class E>
+Leaf operand(const xt::xexpression<E>& array) {
+  return Leaf(Var(array));
+}
 template <Scalar T>
 Constant operand(T value) {
   return {static_cast<double>(value)};
@@ -110,14 +119,15 @@ E&& operand(E&& expression) {
 template <class T>
 using OperandType = std::decay_t<decltype(operand(std::declval<const T&>()))>;
 
-/// A type for which an expression can be built: at least one argument is no plain number.
+/// Types for which an expression can be built: not numbers and xtensor's arrays alone.
 template <class... Ts>
 concept Operands = (Operand<std::remove_cvref_t<Ts>> && ...) &&
-                   !(Scalar<std::remove_cvref_t<Ts>> && ...);
+                   (Recordable<std::remove_cvref_t<Ts>> || ...);
 
 }  // namespace detail
 
-/// The expression that applies a pointwise op to Vars, numbers and expressions. An op is
+/// The expression that applies a pointwise op to Vars, numbers and expressions, and beside those to
+/// Tensors and xtensor's arrays as constants. An op is
 ///
 ///     struct Tanh {
 ///       static constexpr const char* name = "tanh";
@@ -180,6 +190,12 @@ Var::Var(E&& expression) {
     expression.collect(leaves, constants);
     *this = detail::evaluate(detail::Kernels<E>::type, leaves, constants);
   }
+}
+
+/// Prints its value, which is computed for that.
+template <PointwiseExpression E>
+std::ostream& operator<<(std::ostream& stream, const E& expression) {
+  return stream << Var(expression);
 }
 
 }  // namespace xgrad

@@ -1,14 +1,40 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <string>
+
+namespace xt {
+template <class E>
+class xexpression;
+}
 
 namespace xgrad {
 
 using Index = std::ptrdiff_t;
+
+namespace detail {
+
+template <class T>
+concept Integer = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>;
+
+/// An array of xtensor's, or an expression of such.
+template <class T>
+concept XtensorExpression = std::is_base_of_v<xt::xexpression<T>, T>;
+
+/// A std::vector, std::array, std::span, ... of integers.
+template <class T>
+concept IntegerList = !XtensorExpression<T> && requires(const T& list) {
+  list.begin();
+  list.end();
+  requires Integer<std::remove_const_t<typename T::value_type>>;
+};
+
+}  // namespace detail
 
 /// The extents of a tensor, or its strides in elements: up to 8 numbers, no heap.
 class Shape {
@@ -17,6 +43,8 @@ class Shape {
 
   Shape() = default;
   Shape(std::initializer_list<Index> extents) : Shape(extents.begin(), extents.end()) {}
+  template <detail::IntegerList List>
+  Shape(const List& extents) : Shape(extents.begin(), extents.end()) {}
   /// Throws past 8 axes.
   template <class It>
   Shape(It first, It last) {
@@ -57,6 +85,9 @@ class Shape {
     return true;
   }
 
+  /// As `to_string`.
+  friend std::ostream& operator<<(std::ostream& stream, const Shape& shape);
+
  private:
   [[noreturn]] static void refuse();
   /// Only what is in use: the load of a whole vector would wait for the single stores before it.
@@ -68,8 +99,15 @@ class Shape {
   std::size_t size_ = 0;
 };
 
-/// A list of axes; negative ones count from the end.
-using Axes = Shape;
+/// One axis, or a list of axes; negative ones count from the end.
+class Axes : public Shape {
+ public:
+  using Shape::Shape;
+  Axes() = default;
+  Axes(const Shape& axes) : Shape(axes) {}
+  template <detail::Integer I>
+  Axes(I axis) : Shape{static_cast<Index>(axis)} {}
+};
 
 /// The number of elements: the product of the extents, 1 for a scalar.
 inline Index element_count(const Shape& shape) {

@@ -1,17 +1,13 @@
 #pragma once
 
 #include <initializer_list>
+#include <iosfwd>
 #include <utility>
 #include <vector>
 
 #include <xgrad/core/dtype.hpp>
 #include <xgrad/core/pool.hpp>
 #include <xgrad/core/shape.hpp>
-
-namespace xt {
-template <class E>
-class xexpression;
-}
 
 namespace xgrad {
 
@@ -25,7 +21,7 @@ alignas(64) inline std::byte no_elements[64];
 /// snapshot.
 ///
 /// <xgrad/core/array.hpp> connects it to xtensor: a Tensor is made from any xtensor expression, and
-/// `value<float>()` is an xtensor expression over the same memory.
+/// `value<float>()` is an xtensor array over the same memory.
 class Tensor {
  public:
   /// Of shape (0), float32. So is one that was moved from.
@@ -71,9 +67,11 @@ class Tensor {
   Index size() const { return element_count(shape_); }
   DType dtype() const { return dtype_; }
 
-  /// The elements as an xtensor expression over the same memory, good while the tensor lives and is
-  /// not assigned to, as a parameter's is by a conversion (see `Var::value`); of a temporary a
-  /// copy, as an xt::xarray. Throws if T is not the dtype. Defined in <xgrad/core/array.hpp>.
+  /// The elements as a read-only, row-major xtensor array, good for whatever an xt::xarray is. It
+  /// lies over the same memory, which it keeps alive; only of elements that have no row-major order
+  /// in memory (a transpose, a slice of columns) it is a copy, so take it once, not for each of
+  /// them. Of a temporary it is a copy of its own, an xt::xarray. Throws if T is not the dtype.
+  /// Defined in <xgrad/core/array.hpp>.
   template <class T>
   auto value() const&;
   template <class T>
@@ -101,6 +99,10 @@ class Tensor {
 
   /// True if the elements lie in row-major order without gaps.
   bool is_contiguous() const;
+
+  /// "float32 (2,3)" and the elements: of more than 1000 the first and last three along each axis,
+  /// with the stream's precision.
+  friend std::ostream& operator<<(std::ostream& stream, const Tensor& x);
 
   // For the engine: memory that is not yet shared may be written, until the next op that is given
   // it: threads may still read it when that returns. An address asked for afterwards waits.

@@ -92,8 +92,13 @@ class Var {
       data_ = detail::cloned(data_);
   }
   Var(Var&&) noexcept = default;
-  Var& operator=(const Var&) = default;
-  Var& operator=(Var&&) noexcept = default;
+  Var& operator=(const Var&) & = default;
+  Var& operator=(Var&&) & noexcept = default;
+  template <class T>
+  void operator=(const T&) && {
+    static_assert(detail::always_false<T>,
+                  "an assignment to x[i], or to another temporary Var, would change nothing");
+  }
   ~Var() = default;
 
   /// A constant.
@@ -115,10 +120,9 @@ class Var {
   DType dtype() const { return tensor().dtype(); }
   double item() const { return tensor().item(); }  ///< the only element
 
-  /// The elements as a read-only xtensor expression over the same memory, good while the Var lives
-  /// and, if it is a parameter, until that is converted: by `convert`, by `Module::to`, and by
-  /// gradcheck and float32check of a module, which convert it there and back. Of a temporary a
-  /// copy, as an xt::xarray.
+  /// The elements as a read-only xtensor array, as `Tensor::value`. Of a parameter it shows every
+  /// change until a conversion: by `convert`, by `Module::to`, and by gradcheck and float32check of
+  /// a module, which convert it there and back.
   template <class T>
   auto value() const& {
     return tensor().template value<T>();
@@ -164,6 +168,9 @@ class Var {
   /// Converts value and gradient to another dtype, in new memory, and raises the version: views
   /// from before throw where an op uses them. Does nothing if it is the dtype already.
   void convert(DType dtype) const;
+
+  /// As its tensor; before it "parameter 'Wx'" if it is one. "undefined" if it has no value.
+  friend std::ostream& operator<<(std::ostream& stream, const Var& x);
 
   // -- for the engine ---------------------------------------------------------------------------
 

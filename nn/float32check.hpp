@@ -43,8 +43,7 @@ Float32Report float32check(Cell& cell, const Var& x, const typename Cell::State&
 template <RecurrentCell Cell>
 Float32Report float32check(Recurrent<Cell>& net, const Var& x,
                            const typename Recurrent<Cell>::States& initial = {},
-                           const std::vector<Index>& lengths = {},
-                           const Float32Options& options = {}) {
+                           const Lengths& lengths = {}, const Float32Options& options = {}) {
   return float32check(net, detail::sequence_of(net, initial, lengths),
                       detail::sequence_inputs<Cell>(x, initial), options);
 }

@@ -62,7 +62,7 @@ std::vector<NamedVar> step_inputs(const Var& x, const typename Cell::State& stat
 /// A whole sequence: x and the initial states to all outputs and the last states.
 template <class Cell>
 auto sequence_of(const Recurrent<Cell>& net, const typename Recurrent<Cell>::States& initial,
-                 const std::vector<Index>& lengths) {
+                 const Lengths& lengths) {
   return [&net, initial, lengths](const std::vector<Var>& in) {
     typename Recurrent<Cell>::States states = initial;
     auto next = in.begin() + 1;
@@ -131,16 +131,14 @@ GradcheckReport gradgradcheck(Cell& cell, const Var& x, const typename Cell::Sta
 template <RecurrentCell Cell>
 GradcheckReport gradcheck(Recurrent<Cell>& net, const Var& x,
                           const typename Recurrent<Cell>::States& initial = {},
-                          const std::vector<Index>& lengths = {},
-                          const GradcheckOptions& options = {}) {
+                          const Lengths& lengths = {}, const GradcheckOptions& options = {}) {
   return gradcheck(net, detail::sequence_of(net, initial, lengths),
                    detail::sequence_inputs<Cell>(x, initial), options);
 }
 template <RecurrentCell Cell>
 GradcheckReport gradgradcheck(Recurrent<Cell>& net, const Var& x,
                               const typename Recurrent<Cell>::States& initial = {},
-                              const std::vector<Index>& lengths = {},
-                              const GradcheckOptions& options = {}) {
+                              const Lengths& lengths = {}, const GradcheckOptions& options = {}) {
   return gradgradcheck(net, detail::sequence_of(net, initial, lengths),
                        detail::sequence_inputs<Cell>(x, initial), options);
 }

@@ -69,8 +69,7 @@ class Recurrent : public Module {
   /// least one step, for lengths that do not fit it, for an `initial` of another number of states
   /// or another batch, and as the cell does, for example for another number of features or another
   /// dtype.
-  Result operator()(const Var& x, const States& initial = {},
-                    std::span<const Index> lengths = {}) const {
+  Result operator()(const Var& x, const States& initial = {}, const Lengths& lengths = {}) const {
     const Ragged ragged("recurrent", x, lengths);
     const Index batch = x.shape()[1];
     detail::check_state_count(initial.empty() ? cells_.size() : initial.size(), cells_.size());
@@ -95,9 +94,10 @@ class Recurrent : public Module {
     return result;
   }
 
-  /// The same for one cell, with its state.
-  template <std::same_as<State> S>  // so that {} is no state at all
-  Result operator()(const Var& x, const S& initial, std::span<const Index> lengths = {}) const {
+  /// The same for one cell, with its state, which may be `{h, c}`.
+  template <class S = State>  // a template, so that {} is no state at all
+  Result operator()(const Var& x, const std::type_identity_t<S>& initial,
+                    const Lengths& lengths = {}) const {
     return (*this)(x, States{initial}, lengths);
   }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <span>
 #include <string>
 
@@ -7,6 +8,21 @@
 
 /// What `Recurrent` needs of sequences, apart from the cell.
 namespace xgrad::nn {
+
+/// How many steps of each sequence of a batch count: a braced list, or a std::vector, array or span
+/// of integers.
+class Lengths {
+ public:
+  Lengths() = default;
+  Lengths(std::initializer_list<Index> lengths) : lengths_(lengths) {}
+  template <xgrad::detail::IntegerList List>
+  Lengths(const List& lengths) : lengths_(lengths.begin(), lengths.end()) {}
+
+  operator std::span<const Index>() const { return lengths_; }
+
+ private:
+  xgrad::detail::PoolVector<Index> lengths_;
+};
 
 /// Sequences of different lengths in one array (steps, batch, ...).
 class Ragged {

@@ -28,8 +28,13 @@ class Indices {
 
   /// In row-major order. Throws if the number of values does not fit the shape.
   Indices(const Shape& shape, const std::vector<std::int64_t>& values);
+  template <detail::IntegerList List>
+  Indices(const Shape& shape, const List& values)
+      : Indices(shape, std::vector<std::int64_t>(values.begin(), values.end())) {}
   /// One axis.
   Indices(std::initializer_list<std::int64_t> values);
+  template <detail::IntegerList List>
+  Indices(const List& values) : Indices({static_cast<Index>(values.size())}, values) {}
   /// A copy of an xtensor expression of integers.
   template <class E>
   requires std::integral<typename E::value_type> Indices(const xt::xexpression<E>& expression) {

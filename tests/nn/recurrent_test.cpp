@@ -1,4 +1,6 @@
+#include <array>
 #include <limits>
+#include <span>
 
 #include <gtest/gtest.h>
 
@@ -145,6 +147,25 @@ TEST(Recurrent, EachRaggedRowIsItsSoloRun) {
     check_rows_are_solo_runs<nn::GRUCell>(bidirectional);
     check_rows_are_solo_runs<nn::RNNCell>(bidirectional);
   }
+}
+
+TEST(Recurrent, TakesLengthsAndAStateAsTheyAreTyped) {
+  const nn::LSTM net(3, 4);
+  const Var x = draw({5, 3, 3}).to(DType::float32);
+  const Var h = draw({3, 4}).to(DType::float32);
+  const Var c = draw({3, 4}).to(DType::float32);
+  const std::vector<Index> lengths{5, 1, 3};
+  const Var expected = net(x, nn::LSTM::State{h, c}, lengths).outputs;
+  expect_equal(net(x, {h, c}, {5, 1, 3}).outputs, expected);
+  expect_equal(net(x, {{h, c}}, std::vector<int>{5, 1, 3}).outputs, expected);
+  expect_equal(net(x, {h * 1, c * 1}, std::array<short, 3>{5, 1, 3}).outputs, expected);
+  expect_equal(net(x, {h, c}, std::span<const Index>(lengths)).outputs, expected);
+  expect_equal(net(x, {h, c}, {}).outputs, net(x, {h, c}).outputs);
+  expect_equal(net(x, {}, {5, 5, 5}).outputs, net(x).outputs);
+  const nn::RNN two_layers(3, 4, {.layers = 2});
+  expect_equal(two_layers(x, {{h}, {c}}).outputs, two_layers(x, nn::RNN::States{{h}, {c}}).outputs);
+  nn::LSTM checked(3, 4);
+  EXPECT_TRUE(gradcheck(checked, x, {{h, c}}, {5, 1, 3}, {.fast = true}));
 }
 
 TEST(Recurrent, DropoutActsBetweenLayersWhileTraining) {

@@ -115,7 +115,8 @@ INSTANTIATE_TEST_SUITE_P(All, PointwiseReference, ::testing::ValuesIn(groups()),
                            return name;
                          });
 
-const OpRow rows[] = {OpRow("erf"), OpRow("operator>"), OpRow("operator<"), OpRow("equal")};
+const OpRow rows[] = {OpRow("erf"),        OpRow("operator>"),  OpRow("operator<"),
+                      OpRow("operator>="), OpRow("operator<="), OpRow("equal")};
 
 using Vars = std::span<const Var>;
 
@@ -293,9 +294,11 @@ TEST(Pointwise, ComparisonsAreZeroOrOneAndHaveNoGradient) {
     EXPECT_EQ(Var(a > b).tensor().to_vector(), (std::vector<double>{0, 0, 1, 0, 0, 0}));
     EXPECT_EQ(Var(a < b).tensor().to_vector(), (std::vector<double>{1, 0, 0, 0, 0, 0}));
     EXPECT_EQ(Var(equal(a, b)).tensor().to_vector(), (std::vector<double>{0, 1, 0, 0, 1, 1}));
+    EXPECT_EQ(Var(a >= b).tensor().to_vector(), (std::vector<double>{0, 1, 1, 0, 1, 1}));
+    EXPECT_EQ(Var(a <= b).tensor().to_vector(), (std::vector<double>{1, 1, 0, 0, 1, 1}));
     EXPECT_EQ(Var(2 > a).tensor().to_vector(), (std::vector<double>{1, 0, 0, 0, 0, 1}));
     Tape tape;
-    const Var sum = total((a > b) + (a < b) + equal(a, b));
+    const Var sum = total((a > b) + (a < b) + equal(a, b) + (a >= b) + (a <= b));
     const auto gradients = grad(sum, {a, b});
     EXPECT_EQ(gradients[0].tensor().to_vector(), std::vector<double>(6, 0.0));
     EXPECT_EQ(gradients[1].tensor().to_vector(), std::vector<double>(6, 0.0));

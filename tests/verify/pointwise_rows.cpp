@@ -119,6 +119,8 @@ GradcheckRows arithmetic_rows() {
   const Comparison comparisons[] = {
       {"operator>", "greater", [](const Var& a, const Var& b) -> Var { return a > b; }},
       {"operator<", "greater", [](const Var& a, const Var& b) -> Var { return a < b; }},
+      {"operator>=", "greater_equal", [](const Var& a, const Var& b) -> Var { return a >= b; }},
+      {"operator<=", "greater_equal", [](const Var& a, const Var& b) -> Var { return a <= b; }},
       {"equal", "equal", [](const Var& a, const Var& b) -> Var { return equal(a, b); }}};
   for (const Comparison& each : comparisons) {
     append(rows, binary_patterns(each.op, each.f, flat, flat, each.name));
