@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <xgrad/core/tensor.hpp>
 #include <xgrad/core/xtensor.hpp>
 
@@ -19,17 +21,12 @@ Tensor::Tensor(const xt::xexpression<E>& expression) {
 
 template <class T>
 auto Tensor::value() const& {
-  const T* first = data<T>();
-  Index extent = size() == 0 ? 0 : 1;  // from the first to behind the last element
-  for (std::size_t i = 0; i < dim(); ++i) extent += (shape_[i] - 1) * strides_[i] * (size() != 0);
-  std::vector<std::size_t> extents(shape_.begin(), shape_.end());
-  std::vector<Index> steps(strides_.begin(), strides_.end());
-  for (std::size_t i = 0; i < dim(); ++i) {
-    if (shape_[i] == 1) steps[i] = 0;  // xtensor's convention for axes that broadcast
-  }
-  const std::vector<std::size_t> flat{static_cast<std::size_t>(extent)};
-  return xt::strided_view(xt::adapt(first, flat[0], xt::no_ownership(), flat), std::move(extents),
-                          std::move(steps), 0, xt::layout_type::dynamic);
+  // Of the layouts xtensor knows contiguous ones alone in all of its functions: some refuse others
+  // (sort), some read past them (argsort).
+  auto x = std::make_shared<const Tensor>(detail::contiguous(*this));
+  const T* first = x->template data<T>();
+  const xt::dynamic_shape<std::size_t> extents(shape_.begin(), shape_.end());
+  return xt::adapt_smart_ptr<xt::layout_type::row_major>(first, extents, std::move(x));
 }
 
 template <class T>

@@ -43,3 +43,19 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+
+#if XTENSOR_VERSION_MAJOR == 0 && XTENSOR_VERSION_MINOR < 26
+namespace xt::detail {
+
+/// The array that expressions of a shape evaluate to. Up to 0.25 xtensor has this case for C++17
+/// alone: with g++ in C++20 the svector<N, 4> of an xarray matched that of std::array<N, 4>, so
+/// that `xt::eval(a * 2)` was a tensor of four axes, whatever a was.
+template <template <class, std::size_t, class, bool> class S, class X, std::size_t N, class A,
+          bool init>
+struct xtype_for_shape<S<X, N, A, init>> {
+  template <class T, layout_type layout>
+  using type = xarray<T, layout>;
+};
+
+}  // namespace xt::detail
+#endif

@@ -32,6 +32,7 @@ check fail ops/a.cpp '"a.hpp"'
 check fail core/tensor.hpp "<xtensor/xarray.hpp>"
 check fail tests/a.cpp "<xtensor/xarray.hpp>"
 check pass core/xtensor.hpp "<xtensor/xarray.hpp>"
+check fail core/xtensor_headers.hpp "<xtensor/xarray.hpp>"
 check fail ops/matmul.cpp "<cblas.h>"
 check fail core/blas.hpp "<xtensor-blas/xlinalg.hpp>"
 check pass core/gemm.cpp "<cblas.h>"
