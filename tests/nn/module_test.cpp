@@ -160,10 +160,10 @@ TEST(Module, AModuleOfNoSizeNamesItself) {
 TEST(Init, AMatrixWithoutElementsIsRefused) {
   const std::pair<const char*, nn::Initializer> inits[] = {
       {"glorot", nn::glorot()}, {"he", nn::he()}, {"orthogonal", nn::orthogonal()}};
-  for (const auto& [name, init] : inits) {
+  for (const auto& each : inits) {
     for (const Shape& shape : {Shape{0, 3}, Shape{3, 0}, Shape{-1, 3}, Shape{3, -1}}) {
-      EXPECT_EQ(error_of([&] { init(shape); }),
-                std::string(name) + ": the parameter is " + to_string(shape) +
+      EXPECT_EQ(error_of([&] { each.second(shape); }),
+                std::string(each.first) + ": the parameter is " + to_string(shape) +
                     ": it must be a matrix (in, out), both extents at least 1");
     }
   }
