@@ -16,7 +16,7 @@ using xgrad::detail::Start;
 
 template <class T>
 T multiply_add(T x, T y, T z) {
-#ifdef __FMA__
+#if defined(__FMA__) || defined(__aarch64__)
   return std::fma(x, y, z);
 #else
   return x * y + z;

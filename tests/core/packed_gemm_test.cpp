@@ -37,7 +37,7 @@ bool same(T x, T y) {
 
 template <class T>
 T multiply_add(T x, T y, T z) {
-#ifdef __FMA__
+#if defined(__FMA__) || defined(__aarch64__)
   return std::fma(x, y, z);
 #else
   return x * y + z;
