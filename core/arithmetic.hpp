@@ -81,6 +81,7 @@ struct Equal {
 struct Where {
   static constexpr const char* name = "where";
   static constexpr bool exact = true;
+  static constexpr bool selection = true;
   static auto value(auto c, auto a, auto b) { return where(c, a, b); }
   static auto pullback(auto g, auto, auto c, auto, auto) {
     return std::tuple(NoGradient(), where(c, g, 0.0), where(c, 0.0, g));
@@ -158,9 +159,10 @@ auto equal(A&& a, B&& b) {
 }
 
 /// a where condition is not 0, b elsewhere; da = dy there and 0 elsewhere, db the other way round.
-/// Values that are not chosen may be NaN or infinite. What they were computed from gets 0 times a
-/// slope, which is NaN if that is infinite: `where(x > 0, log(x), 0)` at 0; there choose the
-/// argument, too: `log(where(x > 0, x, 1))`.
+/// Values that are not chosen may be NaN or infinite, and so may be the slopes of what they are
+/// computed from in the same expression: `where(x > 0, log(x), 0)` at 0. What they were computed
+/// from earlier, as a Var of its own, gets 0 times its slope, which is NaN if that is infinite, and
+/// so do second derivatives; there choose the argument, too: `log(where(x > 0, x, 1))`.
 template <class C, class A, class B>
 requires detail::Operands<C, A, B>
 auto where(C&& condition, A&& a, B&& b) {

@@ -124,6 +124,8 @@ PoolVector<Var> walk(const ExpressionType& type, const Var* leaves, const double
 PoolVector<Var> walk_back(const ExpressionType& type, const PoolVector<Var>& values,
                           const Var& gradient) {
   PoolVector<Var> gradients(values.size());
+  PoolVector<Var> chosen(
+      values.size());  // below a `where`: not 0 where the result has a part of it
   gradients.back() = gradient;
   for (auto i = values.size(); i-- > 0;) {
     const TreeNode& at = type.nodes[i];
@@ -137,7 +139,17 @@ PoolVector<Var> walk_back(const ExpressionType& type, const PoolVector<Var>& val
     for (std::size_t k = 0; k < static_cast<std::size_t>(at.op->arity); ++k) {
       const auto arg = static_cast<std::size_t>(at.args[k]);
       if (!pulled[k].defined() || type.nodes[arg].constant) continue;
-      gradients[arg] = sum_to(broadcast_to(pulled[k], values[i].shape()), args[k].shape());
+      const Shape& shape = values[i].shape();
+      Var pull = broadcast_to(pulled[k], shape);
+      Var counts = chosen[i];
+      if (counts.defined()) pull = where(counts, pull, 0.0);
+      gradients[arg] = sum_to(pull, args[k].shape());
+      if (!type.nodes[arg].op) continue;
+      if (at.op->selection) {
+        const Var own = k == 1 ? where(args[0], 1.0, 0.0) : where(args[0], 0.0, 1.0);
+        counts = counts.defined() ? Var(counts * own) : own;
+      }
+      if (counts.defined()) chosen[arg] = sum_to(broadcast_to(counts, shape), args[k].shape());
     }
   }
   return gradients;

@@ -119,9 +119,24 @@ struct EvaluatedOp<V, Op, std::index_sequence<I...>, Args...> : EvaluatedArg<V, 
   void pull(const V& g, V* pulls) const {
     const auto gradients = as_tuple(Op::pullback(g, value, EvaluatedArg<V, I, Args>::arg.value...));
     (pull_arg<I, Args>(std::get<I>(gradients), pulls + leaves_before(I)), ...);
+    if constexpr (is_selection<Op>()) (drop_unchosen<I, Args>(pulls + leaves_before(I)), ...);
   }
 
  private:
+  // The gradient of what is not chosen is 0, but a slope below it may be infinite.
+  template <std::size_t i, class Arg>
+  void drop_unchosen(V* pulls) const {
+    if constexpr (i > 0 && !std::is_same_v<Arg, Leaf>) {
+      const V& condition = first_of(*this).arg.value;
+      for (int k = 0; k < Arg::leaves; ++k) {
+        pulls[k] = i == 1 ? where(condition, pulls[k], V(0.0)) : where(condition, V(0.0), pulls[k]);
+      }
+    }
+  }
+  template <class First>
+  static const EvaluatedArg<V, 0, First>& first_of(const EvaluatedArg<V, 0, First>& arg) {
+    return arg;
+  }
   template <std::size_t i, class Arg, class G>
   void pull_arg(const G& g, V* pulls) const {
     if constexpr (std::is_same_v<G, NoGradient>) {
@@ -237,8 +252,8 @@ template <class Op, std::size_t arity>
 struct PointwiseFunctions {
   static Var apply(const Var* args);
   static void pullback(const Var& g, const Var& y, const Var* args, Var* gradients);
-  static constexpr PointwiseOp op{Op::name,       arity,  is_analytic<Op>(),
-                                  is_exact<Op>(), &apply, &pullback};
+  static constexpr PointwiseOp op{Op::name,           arity,  is_analytic<Op>(), is_exact<Op>(),
+                                  is_selection<Op>(), &apply, &pullback};
 };
 
 /// Fills the array behind `at` and returns the position of the node for E.

@@ -34,6 +34,16 @@ constexpr bool is_analytic() {
   }
 }
 
+/// Whether the first argument says which of the two others is the result.
+template <class Op>
+constexpr bool is_selection() {
+  if constexpr (requires { Op::selection; }) {
+    return Op::selection;
+  } else {
+    return false;
+  }
+}
+
 /// A pointwise op at run time: how an expression is walked node by node.
 struct PointwiseOp {
   static constexpr std::size_t max_arity = 4;
@@ -41,7 +51,8 @@ struct PointwiseOp {
   const char* name;
   int arity;
   bool analytic;
-  bool exact;  ///< moves or selects numbers
+  bool exact;      ///< moves or selects numbers
+  bool selection;  ///< is_selection
   Var (*apply)(const Var* args);
   void (*pullback)(const Var& g, const Var& y, const Var* args, Var* gradients);
 };

@@ -222,8 +222,16 @@ TEST(FlightRecorder, FindsWhatIsInfiniteInTheBackwardPassOnly) {
 TEST(FlightRecorder, TheGradientOfWhatWhereHides) {
   for (const Way way : all_ways) {
     const Var w = weights({0, 2});
-    const auto error =
-        found_in([&] { differentiate(way, w, [&] { return where(w > 0.0, log(w), 0.0); }); });
+    // Within one expression it leaves no trace.
+    EXPECT_FALSE(
+        found_in([&] { differentiate(way, w, [&] { return where(w > 0.0, log(w), 0.0); }); }));
+    const auto error = found_in([&] {
+      const auto f = [&] {
+        const Var logarithm = log(w);
+        return where(w > 0.0, logarithm, 0.0);
+      };
+      differentiate(way, w, f, {.stop_at = StopAt::nan});
+    });
     ASSERT_TRUE(error);
     EXPECT_EQ(error->op, "log");  // 0 / 0
     EXPECT_EQ(error->result.nans, 1);

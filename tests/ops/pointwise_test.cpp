@@ -338,6 +338,49 @@ TEST(Pointwise, WhatOnlyAComparisonReadsHasNoGradient) {
   }
 }
 
+// Of an expression, what `where` does not choose leaves no trace: neither its values nor its
+// slopes.
+TEST(Pointwise, WhatIsNotChosenLeavesNoTrace) {
+  const double nan = std::nan("");
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+      for (const bool create_graph : {false, true}) {
+        const auto gradients = [&](const std::vector<Var>& xs, const auto& f) {
+          const Tape tape(mode);
+          std::vector<std::vector<double>> all;
+          for (const Var& g : grad(total(f(xs)), xs, {.create_graph = create_graph})) {
+            all.push_back(g.tensor().to_vector());
+          }
+          return all;
+        };
+        using Lists = std::vector<std::vector<double>>;
+        using Xs = const std::vector<Var>&;
+        const auto p = [&](const Shape& shape, std::initializer_list<double> values) {
+          return parameter(Tensor(shape, values, dtype));
+        };
+        EXPECT_EQ(gradients({p({4}, {0, -1, 4, nan})},
+                            [](Xs x) { return where(x[0] > 0.0, log(x[0]), 0.0); }),
+                  (Lists{{0, 0, 0.25, 0}}));
+        EXPECT_EQ(gradients({p({3}, {0, 1, 4})},
+                            [](Xs x) { return where(equal(x[0], 0.0), 7.0, 2.0 * sqrt(x[0])); }),
+                  (Lists{{0, 1, 0.5}}));
+        // A loss of which some targets are missing.
+        const Var mask = Tensor({3}, {1, 0, 1}, dtype);
+        EXPECT_EQ(gradients({p({3}, {1, 2, 3}), p({3}, {3, nan, 1})},
+                            [&](Xs x) { return where(mask, square(x[0] - x[1]), 0.0) * 2.0; }),
+                  (Lists{{-8, 0, 8}, {8, 0, -8}}));
+        // One within the other, and operands that broadcast.
+        EXPECT_EQ(gradients({p({2, 1}, {0, 4}), p({3}, {1, nan, 2})},
+                            [&](Xs x) {
+                              return where(mask, 3.0 * where(x[0] > 0.0, sqrt(x[0]) * x[1], 1.0),
+                                           0.0);
+                            }),
+                  (Lists{{0, 2.25}, {6, 0, 6}}));
+      }
+    }
+  }
+}
+
 TEST(Pointwise, TheSameVarSeveralTimes) {
   for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
     const Var x = parameter(Tensor({3}, {0.5, 1, 2}, DType::float64));
