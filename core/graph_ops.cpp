@@ -68,14 +68,7 @@ Tensor transposed_view(const Tensor& matrix) {
                      {matrix.strides()[1], matrix.strides()[0]});
 }
 
-Var view_of(const Var& x, const Tensor& view) {
-  Ref<VarData> data = VarData::make(view);
-  data->slot = x.data()->slot;
-  data->tape = x.data()->tape;
-  data->parameter = x.data()->parameter;
-  data->detached = x.data()->detached;
-  return Var(std::move(data));
-}
+Var view_of(const Var& x, const Tensor& view) { return Var(VarData::view_of(*x.data(), view)); }
 
 Var view_at(const Var& x, const ViewLayout& layout) {
   const Var base = x.tensor().is_contiguous() ? x : copy(x);

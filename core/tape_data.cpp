@@ -138,7 +138,6 @@ std::uint32_t TapeData::slot_of(const Var& x) {
   const VarData& data = *x.data();
   if (data.tape == id_) return data.slot;
   if (data.parameter) {
-    check_view(data);
     if (!data.detached && data.parameter->trainable) return parameter_slot(data.parameter);
     note_constant(data.parameter);
     return no_slot;

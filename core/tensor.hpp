@@ -109,6 +109,8 @@ class Tensor {
   static Tensor uninitialized(const Shape& shape, DType dtype);
   Tensor view(std::byte* data, const Shape& shape, const Shape& strides) const;
   std::byte* address() const { return data_; }  ///< other threads may be writing there
+  /// The begin of the block in which the elements lie.
+  std::byte* memory() const { return buffer_ ? buffer_->address() : detail::no_elements; }
   std::byte* bytes() const {
     detail::join();
     return data_;

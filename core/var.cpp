@@ -10,6 +10,16 @@ Ref<VarData> VarData::make(Tensor value) {
   return Ref<VarData>(new (pool_allocate(sizeof(VarData))) VarData(std::move(value)));
 }
 
+Ref<VarData> VarData::view_of(const VarData& base, Tensor value) {
+  Ref<VarData> view = make(std::move(value));
+  view->slot = base.slot;
+  view->tape = base.tape;
+  view->parameter = base.parameter;
+  view->detached = base.detached;
+  view->layout = base.layout.load(std::memory_order_relaxed);
+  return view;
+}
+
 namespace {
 
 struct CloneMap {
@@ -30,22 +40,28 @@ Ref<Parameter> clone_of(const Parameter& original) {
   return copy;
 }
 
-}  // namespace
-
-void check_view(const VarData& data) {
-  const Parameter& parameter = *data.parameter;
-  if (!data.value.shares_memory(parameter.value) || data.value.dtype() != parameter.value.dtype()) {
-    throw Error("var: it is a view of parameter '" + parameter.name +
-                "' from before that was converted to " + name(parameter.value.dtype()) +
-                ": make the view again");
-  }
+/// Moves what shows a parameter's memory to where that is since its conversion. Several threads may
+/// come here with one view, for a parameter is read by several.
+void follow(VarData& data) {
+  Parameter& parameter = *data.parameter;
+  const std::lock_guard lock(parameter.following);
+  if (data.layout.load(std::memory_order_relaxed) == parameter.layout) return;
+  const Tensor& from = data.value;
+  const Index offset =
+      (from.address() - from.memory()) / static_cast<Index>(item_size(from.dtype()));
+  const Tensor& to = parameter.value;
+  data.value = to.view(to.address() + offset * static_cast<Index>(item_size(to.dtype())),
+                       from.shape(), from.strides());
+  data.layout.store(parameter.layout, std::memory_order_release);
 }
 
-// A Var and its copies are one VarData, which `convert` relies on: so it is cloned once, too.
+}  // namespace
+
+// A Var and its copies are one VarData: so it is cloned once, too.
 Ref<VarData> cloned(const Ref<VarData>& data) {
   if (!data || !data->parameter) return data;
   const Parameter& original = *data->parameter;
-  check_view(*data);
+  Var(data).tensor();  // follows a conversion
   const Ref<Parameter> parameter = clone_of(original);
   const auto make_var = [&] {
     const auto offset = data->value.address() - original.value.address();
@@ -106,6 +122,10 @@ void check_same_layout(const char* op, const Parameter& parameter, const Tensor&
 
 detail::VarData& Var::checked() const {
   if (!data_) throw Error("var: it has no value: assign to it first");
+  if (data_->parameter && data_->layout.load(std::memory_order_acquire) != data_->parameter->layout)
+      [[unlikely]] {
+    detail::follow(*data_);
+  }
   return *data_;
 }
 
@@ -124,15 +144,10 @@ Var Var::operator[](Index i) const {
                 std::to_string(i));
   }
   if (i < 0) i += extent;
-  detail::Ref<detail::VarData> view = detail::VarData::make(
-      x.view(x.address() + i * x.strides()[0] * static_cast<Index>(item_size(x.dtype())),
-             Shape(x.shape().begin() + 1, x.shape().end()),
-             Shape(x.strides().begin() + 1, x.strides().end())));
-  view->slot = data_->slot;
-  view->tape = data_->tape;
-  view->parameter = data_->parameter;
-  view->detached = data_->detached;
-  return Var(std::move(view));
+  return Var(detail::VarData::view_of(
+      *data_, x.view(x.address() + i * x.strides()[0] * static_cast<Index>(item_size(x.dtype())),
+                     Shape(x.shape().begin() + 1, x.shape().end()),
+                     Shape(x.strides().begin() + 1, x.strides().end()))));
 }
 
 bool Var::requires_grad() const {
@@ -179,7 +194,7 @@ void Var::convert(DType dtype) const {
   p.value = p.value.to(dtype);
   if (p.has_gradient) p.gradient = p.gradient.to(dtype);
   if (!p.has_gradient) p.gradient = Tensor();
-  data_->value = p.value;
+  ++p.layout;
   ++p.version;
 }
 
@@ -198,6 +213,7 @@ Var detach(const Var& x) {
   detail::Ref<detail::VarData> data = detail::VarData::make(x.tensor());
   data->parameter = x.data()->parameter;
   data->detached = true;
+  data->layout = x.data()->layout.load(std::memory_order_relaxed);
   return Var(std::move(data));
 }
 

@@ -26,6 +26,8 @@ struct Parameter {
   bool has_gradient = false;  ///< the next backward adds if true, assigns if false
   bool trainable = true;
   std::uint64_t version = 0;  ///< raised by every change of the value
+  std::uint32_t layout = 0;   ///< raised by every conversion, which moves the value elsewhere
+  std::mutex following;       ///< of views that follow it there
 
   /// The value packed for products x.W and x.W^T, made on first use of a version.
   std::mutex packing;
@@ -45,21 +47,21 @@ struct VarData;
 inline constinit thread_local bool cloning = false;
 Ref<VarData> cloned(const Ref<VarData>& data);
 
-/// Throws if a view of a parameter is from before the parameter was converted.
-void check_view(const VarData& data);
-
 /// What a Var points to.
 struct VarData {
   std::atomic<std::uint32_t> references{1};
   std::uint32_t slot = no_slot;  ///< where the tape keeps the gradient; a view has its base's slot
   std::uint64_t tape = 0;        ///< the tape that recorded it, 0 for none
-  Tensor value;
-  Ref<Parameter> parameter;   ///< set for a parameter, its views and its detached form
-  bool is_parameter = false;  ///< the parameter itself, not a view of it
-  bool detached = false;      ///< a constant, which changes if the parameter does
+  Tensor value;                  ///< a parameter's may be from before a conversion: see Var::tensor
+  Ref<Parameter> parameter;      ///< set for a parameter, its views and its detached form
+  bool is_parameter = false;     ///< the parameter itself, not a view of it
+  bool detached = false;         ///< a constant, which changes if the parameter does
+  std::atomic<std::uint32_t> layout{0};  ///< of the parameter that the value shows
 
   explicit VarData(Tensor x) : value(std::move(x)) {}
   static Ref<VarData> make(Tensor value);
+  /// A view of `base`, over the same variable.
+  static Ref<VarData> view_of(const VarData& base, Tensor value);
   static void destroy(VarData* data) noexcept;
 };
 
@@ -165,8 +167,9 @@ class Var {
   bool trainable() const { return parameter("trainable").trainable; }
   void set_trainable(bool trainable) const { parameter("set_trainable").trainable = trainable; }
 
-  /// Converts value and gradient to another dtype, in new memory, and raises the version: views
-  /// from before throw where an op uses them. Does nothing if it is the dtype already.
+  /// Converts value and gradient to another dtype, in new memory, and raises the version. Views of
+  /// the parameter and detached forms become what they would be if they were made now. Does nothing
+  /// if it is the dtype already.
   void convert(DType dtype) const;
 
   /// As its tensor; before it "parameter 'Wx'" if it is one. "undefined" if it has no value.

@@ -252,6 +252,44 @@ TEST(Module, ConvertsAllParameters) {
   EXPECT_EQ(nn::Dropout(0.5).dtype(), DType::float32);
 }
 
+// The output layer is the embedding's table, transposed: a member that is a view.
+struct TiedByView : nn::Module {
+  TiedByView() : embedding(child("embedding", nn::Embedding(4, 2))), out(transpose(embedding.W)) {}
+  Var operator()(const Indices& i) const { return matmul(embedding(i), out); }
+  nn::Embedding embedding;
+  Var out;
+};
+
+TEST(Module, AMemberThatIsAViewFollowsItsParameter) {
+  TiedByView model;
+  const Indices indices{0, 3};
+  const auto check = [&](const TiedByView& m) {
+    const Var expected = matmul(m.embedding(indices), transpose(m.embedding.W));
+    EXPECT_EQ(m(indices).tensor().to_vector(), expected.tensor().to_vector());
+  };
+  const auto report = nn::gradcheck(
+      model, [&](const std::vector<Var>&) { return std::vector<Var>{model(indices)}; }, {});
+  EXPECT_TRUE(report) << report;
+  check(model);
+  model.embedding.W.assign(Tensor::full({4, 2}, 3));
+  check(model);
+  const TiedByView copy = clone(model);
+  copy.embedding.W.assign(Tensor::full({4, 2}, 7));
+  check(copy);
+  check(model);
+  model.to(DType::float64);
+  check(model);
+  optim::SGD sgd(model.parameters(), {.lr = 0.01});
+  {
+    Tape tape;
+    tape.backward(sum(model(indices)));
+  }
+  sgd.step();
+  check(model);
+  model.to(DType::float32);
+  check(model);
+}
+
 TEST(Module, TheModeReachesTheChildren) {
   Net net;
   EXPECT_TRUE(net.training());
