@@ -9,14 +9,14 @@ Var dropout(const Var& x, double p, Generator& generator) {
                 ": p must be in [0, 1)");
   }
   if (p == 0) return x;
-  const Tensor mask = Tensor::uninitialized(x.shape(), x.dtype());
-  const Index size = mask.size();
+  const Tensor kept = Tensor::uninitialized(x.shape(), x.dtype());
+  const Index size = kept.size();
   dispatch(x.dtype(), [&]<class T>() {
-    const T values[] = {T(0), static_cast<T>(1 / (1 - p))};
-    T* to = mask.mutable_data<T>();
+    const T values[] = {T(0), T(1)};
+    T* to = kept.mutable_data<T>();
     for (Index i = 0; i < size; ++i) to[i] = values[generator.uniform() >= p];
   });
-  return x * Var(mask);
+  return where(Var(kept), x * (1 / (1 - p)), 0.0);
 }
 
 }  // namespace xgrad

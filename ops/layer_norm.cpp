@@ -12,19 +12,21 @@ namespace xgrad {
 namespace detail {
 namespace {
 
-/// h = (x - center) scale.
+/// h = (x - mean) scale, as (x - center) scale - offset: see Centering.
 template <class T>
 struct Normalization {
   Accumulator<T> scale;
   SimdVector<T> center;
+  SimdVector<T> offset;
   SimdVector<T> factor;
 
   Normalization(const T* x, Index n, double eps) : Normalization(Moments<T>(x, n), n, eps) {}
   Normalization(const Moments<T>& moments, Index n, double eps)
       : scale(1.0 / std::sqrt(moments.squares * (1.0 / static_cast<double>(n)) + eps)),
         center(static_cast<T>(moments.mean)),
+        offset(static_cast<T>(moments.beside(static_cast<T>(moments.mean)) * scale)),
         factor(static_cast<T>(scale)) {}
-  SimdVector<T> operator()(const SimdVector<T>& x) const { return (x - center) * factor; }
+  SimdVector<T> operator()(const SimdVector<T>& x) const { return (x - center) * factor - offset; }
 };
 
 /// The derivative along one row: dx = scale (dh - mean(dh) - h mean(dh h)).

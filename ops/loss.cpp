@@ -103,7 +103,7 @@ struct ClassTargets {
   double off_weight(Index n) const { return options.label_smoothing / static_cast<double>(n); }
   double target_weight() const { return 1 - options.label_smoothing; }
 
-  /// 1 / divisor for each row, 0 for ignored ones.
+  /// 1 / divisor for each row, 0 for ignored ones: whose numbers no product may touch.
   Tensor row_weights(DType dtype) const {
     Tensor weights = Tensor::uninitialized(classes.shape(), dtype);
     dispatch(dtype, [&]<class T>() {
@@ -145,35 +145,38 @@ struct CrossEntropyGradient {
       using V = SimdVector<T>;
       const Index rows = targets.classes.size();
       for (Index row = 0; row < rows; ++row) {
-        const bool ignored = targets.ignored(row);
-        const T scale =
-            ignored ? T(0) : g.data<T>()[per_row ? row : 0] / static_cast<T>(targets.divisor);
+        T* to = dx.mutable_data<T>() + row * n;
+        if (targets.ignored(row)) {  // whatever it holds
+          std::fill_n(to, n, T(0));
+          continue;
+        }
+        const T scale = g.data<T>()[per_row ? row : 0] / static_cast<T>(targets.divisor);
         const V shift(targets.shift.data<T>()[row]);
         const V factor(scale * targets.inverse.data<T>()[row]);
-        const V off(ignored ? T(0) : scale * static_cast<T>(targets.off_weight(n)));
-        T* to = dx.mutable_data<T>() + row * n;
+        const V off(scale * static_cast<T>(targets.off_weight(n)));
         row_map(x.data<T>() + row * n, to, n,
                 [&](const V& v) { return factor * exp(v - shift) - off; });
-        if (!ignored) to[targets.target(row)] -= scale * static_cast<T>(targets.target_weight());
+        to[targets.target(row)] -= scale * static_cast<T>(targets.target_weight());
       }
     });
     return dx;
   }
 
   void pullback(Pullback& p) const {
-    const Var& x = p.input(0);
     const Shape& rows = targets.classes.shape();
-    const Var upper = p.gradient();
     Shape column = rows;
     column.push_back(1);
     const auto as_column = [&](const Var& v) {
       return v.shape() == rows ? view_at(v, {0, column, contiguous_strides(column)}) : v;
     };
-    const Var weights = as_column(targets.row_weights(x.dtype()));
+    const Var weights = as_column(targets.row_weights(p.input(0).dtype()));
+    const Var x = where(weights, p.input(0), 0.0);
+    const Var upper = where(weights, p.gradient(), 0.0);
     const Var probability = softmax(x);
     const Var expected = sum(probability * upper, {-1}, {.keep = true});
     if (p.wants(0)) {
-      p.add(0, weights * as_column(p.input(1)) * probability * (upper - expected));
+      const Var slope = where(weights, weights * as_column(p.input(1)), 0.0);
+      p.add(0, slope * probability * (upper - expected));
     }
     if (p.wants(1)) {
       const Var picked =
@@ -205,12 +208,12 @@ struct CrossEntropy {
       PoolVector<A> losses(static_cast<std::size_t>(rows));
       Index counted = 0;
       for (Index row = 0; row < rows; ++row) {
+        if (targets.ignored(row)) continue;
+        ++counted;
         const T* from = x.data<T>() + row * n;
         shift[row] = row_max(from, n);
         const A exp_sum = row_exp_sum(from, n, shift[row]);
         inverse[row] = static_cast<T>(1.0 / exp_sum);
-        if (targets.ignored(row)) continue;
-        ++counted;
         // In terms of x - shift, so that nothing cancels between large logits.
         const A offset(shift[row]);
         A loss =

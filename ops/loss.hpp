@@ -43,11 +43,12 @@ struct CrossEntropyOptions {
 /// The negative log-likelihood of class targets: per row of the logits (..., C) and target of
 /// shape (...), -sum_c w_c log_softmax(row)_c with w_c = 1 for the target and 0 elsewhere, or as
 /// smoothed (Szegedy et al. 2016). One fused op; drow = dy (softmax(row) - w). The loss of an
-/// ignored row is 0; the mean is taken over the others (NaN if there are none). With class weights
-/// each w_c is multiplied by its class' weight, and the mean is the sum over the rows divided by
-/// the sum of the weights of their targets. A row of only -inf has no probabilities: NaN.
-/// Throws if the shapes do not fit, for a target that is neither in [0, C) nor the ignore_index,
-/// unless label_smoothing is in [0, 1], and unless there are C class weights or none.
+/// ignored row is 0 and so is its gradient, whatever it holds (in PyTorch NaN, if it holds NaN);
+/// the mean is taken over the others (NaN if there are none). With class weights each w_c is
+/// multiplied by its class' weight, and the mean is the sum over the rows divided by the sum of the
+/// weights of their targets. A row of only -inf has no probabilities: NaN. Throws if the shapes do
+/// not fit, for a target that is neither in [0, C) nor the ignore_index, unless label_smoothing is
+/// in [0, 1], and unless there are C class weights or none.
 Var cross_entropy(const Var& logits, const Indices& targets, CrossEntropyOptions options = {});
 
 namespace detail {

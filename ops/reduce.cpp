@@ -245,6 +245,31 @@ struct LogSumExp : Reduce {
   }
 };
 
+/// x - mean(x), with the digits that variance has. It is linear and its own transpose.
+struct Centered : Reduce {
+  static constexpr const char* name = "centered";
+
+  Tensor value(const Tensor& x) const {
+    const Tensor rows = as_rows(x, axes.order);
+    const Tensor y = Tensor::uninitialized(rows.shape(), x.dtype());
+    const Index n = axes.length;
+    dispatch(x.dtype(), [&]<class T>() {
+      const T* row = rows.data<T>();
+      T* to = y.mutable_data<T>();
+      for (Index at = 0; at < y.size(); at += n) {
+        const Moments<T> moments(row + at, n);
+        const bool finite = moments.shift - moments.shift == Accumulator<T>(0);
+        row_map(row + at, to + at, n,
+                finite
+                    ? Centering<T>(moments)
+                    : Centering<T>(static_cast<T>(row_sum(row + at, n) / static_cast<double>(n))));
+      }
+    });
+    return from_rows(y, axes.order, x.shape());
+  }
+  void pullback(Pullback& p) const { p.add(0, apply(*this, p.gradient())); }
+};
+
 struct Variance : Reduce {
   static constexpr const char* name = "variance";
   bool unbiased;
@@ -260,8 +285,8 @@ struct Variance : Reduce {
     return y;
   }
   void pullback(Pullback& p) const {
-    const Var average = apply(Mean{axes, true}, p.input(0));
-    p.add(0, kept(p.gradient()) * (2 / std::max(0.0, divisor())) * (p.input(0) - average));
+    const double slope = 2 / std::max(0.0, divisor());
+    p.add(0, kept(p.gradient()) * slope * apply(Centered{axes, true}, p.input(0)));
   }
 };
 

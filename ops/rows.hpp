@@ -77,7 +77,8 @@ struct Distances {
 /// cancels costs n roundings at most, whatever the mean is.
 template <class T>
 struct Moments {
-  Accumulator<T> shift;  ///< of the mean from the first element
+  Accumulator<T> first;  ///< element
+  Accumulator<T> shift;  ///< of the mean from it
   Accumulator<T> mean;
   Accumulator<T> squares;
 
@@ -91,14 +92,33 @@ struct Moments {
     });
     *this = Moments(distances, sum, sum_of_squares);
   }
+  /// The mean less a number close to it, with all digits.
+  Accumulator<T> beside(T number) const { return shift - (Accumulator<T>(number) - first); }
+
   /// From the sums of the distances and of their squares.
   Moments(const Distances<T>& distances, const WideVector<T>& sum,
           const WideVector<T>& sum_of_squares) {
     const Accumulator<T> total = sum.sum();
+    first = Accumulator<T>(distances.n > 0 ? distances.x[0] : T(0));
     shift = total * (1.0 / static_cast<double>(distances.n));
-    mean = Accumulator<T>(distances.n > 0 ? distances.x[0] : T(0)) + shift;
+    mean = first + shift;
     squares = sum_of_squares.sum() - total * shift;
   }
+};
+
+/// x - mean, with the digits of the difference: the mean is the sum of two numbers, since it loses
+/// its own where T rounds it, beside which those of x - mean may be few.
+template <class T>
+struct Centering {
+  SimdVector<T> center;
+  SimdVector<T> rest;
+
+  explicit Centering(const Moments<T>& moments)
+      : center(static_cast<T>(moments.mean)),
+        rest(static_cast<T>(moments.beside(static_cast<T>(moments.mean)))) {}
+  /// Of a mean that is not finite.
+  explicit Centering(T mean) : center(mean), rest(T(0)) {}
+  SimdVector<T> operator()(const SimdVector<T>& x) const { return x - center - rest; }
 };
 
 /// The orders of `row_extremum`: whether a comes before b, and what comes after all numbers.

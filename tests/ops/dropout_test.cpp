@@ -1,10 +1,12 @@
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include <xgrad/core/array.hpp>
+#include <xgrad/core/recorder.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/ops/dropout.hpp>
 #include <xgrad/ops/pointwise.hpp>
@@ -46,6 +48,40 @@ TEST(Dropout, TheGradientHasTheMaskOfTheValue) {
     const Var y = dropout(x, 0.4, generator);
     tape.backward(sum(y));
     EXPECT_EQ(x.grad().to_vector(), y.tensor().to_vector());
+  }
+}
+
+TEST(Dropout, WhatIsDroppedLeavesNoTrace) {
+  const double bad[] = {std::numeric_limits<double>::quiet_NaN(),
+                        std::numeric_limits<double>::infinity()};
+  const auto drop = [](const Var& x) {
+    Generator generator(2);
+    return dropout(x, 0.4, generator);
+  };
+  const std::vector<double> kept = drop(Tensor::full({7, 5}, 1)).tensor().to_vector();
+  for (const double value : bad) {
+    for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+      std::vector<float> numbers(35, 1);
+      for (std::size_t i = 0; i < 35; ++i) {
+        if (kept[i] == 0) numbers[i] = static_cast<float>(value);
+      }
+      const Tensor holed({7, 5}, numbers);
+      const Var x = parameter(holed);
+      const FlightRecorder stops_at_nan_and_inf;
+      Tape tape(mode);
+      const Var y = drop(x);
+      EXPECT_EQ(y.tensor().to_vector(), kept);
+      EXPECT_EQ(grad(sum(y), {x})[0].tensor().to_vector(), kept);
+    }
+    // Nor does what lies behind it.
+    const Var x = parameter(Tensor::full({7, 5}, 1));
+    Tape tape;
+    std::vector<float> seed(35, 1);
+    for (std::size_t i = 0; i < 35; ++i) {
+      if (kept[i] == 0) seed[i] = static_cast<float>(value);
+    }
+    tape.backward(drop(x), Tensor({7, 5}, seed));
+    EXPECT_EQ(x.grad().to_vector(), kept);
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include <xgrad/core/array.hpp>
 #include <xgrad/core/random.hpp>
+#include <xgrad/core/recorder.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/ops/loss.hpp>
 #include <xgrad/ops/normalize.hpp>
@@ -202,6 +203,48 @@ TEST(CrossEntropy, DerivativesToTheThirdOrder) {
         return cross_entropy(p[0], Indices({}, {1}), {.reduction = Reduction::none});
       },
       {numbers({4}, 2)});
+}
+
+// Whatever an ignored row holds, and whatever gradient its loss is given.
+TEST(CrossEntropy, IgnoredRowsLeaveNoTrace) {
+  const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
+  const Indices targets{0, -100, 2, -100};
+  for (const Reduction reduction : all_reductions) {
+    for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+      const auto run = [&](const std::vector<double>& ignored, double loss_gradient) {
+        std::vector<double> values{1, 2, 3};
+        values.insert(values.end(), ignored.begin(), ignored.end());
+        values.insert(values.end(), {-1, 0.5, 2});
+        values.insert(values.end(), ignored.begin(), ignored.end());
+        const Var x = parameter(Tensor({4, 3}, values));
+        const FlightRecorder stops_at_nan_and_inf;
+        Tape tape(mode);
+        const Var y = cross_entropy(x, targets, {.label_smoothing = 0.1, .reduction = reduction});
+        const bool per_row = reduction == Reduction::none;
+        const Var seed =
+            per_row ? Var(Tensor({4}, {1, loss_gradient, 2, loss_gradient}, DType::float64))
+                    : Var(Tensor({}, {1}, DType::float64));
+        const Var first = grad(y, seed, {x}, {.create_graph = true})[0];
+        const Var second = grad(sum(first * first), {x})[0];
+        std::vector<double> all = y.tensor().to_vector();
+        for (const Var& g : {first, second}) {
+          const std::vector<double> elements = g.tensor().to_vector();
+          for (const std::size_t i : {3, 4, 5, 9, 10, 11}) EXPECT_EQ(elements[i], 0);
+          all.insert(all.end(), elements.begin(), elements.end());
+        }
+        return all;
+      };
+      const std::vector<double> expected = run({0, 0, 0}, 1);
+      EXPECT_EQ(run({nan, 0, 0}, 1), expected);
+      EXPECT_EQ(run({inf, -inf, inf}, 1), expected);
+    }
+  }
+  // A gradient that is not finite, too. No recorder: it would rightly stop at the seed.
+  const Var x = parameter(numbers({2, 3}, 1));
+  Tape tape;
+  const Var y = cross_entropy(x, {1, -100}, {.reduction = Reduction::none});
+  tape.backward(y, Tensor({2}, {1, nan}, DType::float64));
+  for (std::size_t i = 3; i < 6; ++i) EXPECT_EQ(x.grad().to_vector()[i], 0);
 }
 
 // The size of a text model's step, against the formula in plain ops.

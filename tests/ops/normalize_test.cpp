@@ -181,6 +181,50 @@ TEST(Normalize, LargeNumbersOverflowNowhere) {
   EXPECT_NEAR(h.to_vector()[1] - h.to_vector()[2], 3.1654e-5, 1e-9);
 }
 
+TEST(LayerNorm, IsAsExactBesideALargeMean) {
+  const Index n = 100;
+  for (const double offset : {0.0, 1e3, 1e5, 1e7}) {
+    const Tensor values = Generator(1).normal({3, n}, offset, 1).to(DType::float32);
+    const Tensor covector = Generator(2).normal({3, n}, 0, 1);
+    const auto run = [&](DType dtype) {
+      const Var x = parameter(values.to(dtype));
+      Tape tape;
+      const Var y = layer_norm(x, 1e-5);
+      tape.backward(y, covector.to(dtype));
+      return std::pair(y.tensor().to_vector(), x.grad().to_vector());
+    };
+    const auto [h, dx] = run(DType::float32);
+    const auto [exact, exact_dx] = run(DType::float64);
+    // Against float64, which is off by n u of double at most beside numbers of size 1: the float32
+    // one makes less than eight roundings of terms of the size of the largest result.
+    const auto largest = [](const std::vector<double>& x) {
+      double result = 0;
+      for (const double each : x) result = std::max(result, std::abs(each));
+      return result;
+    };
+    const double u = 0x1p-24;
+    for (std::size_t i = 0; i < h.size(); ++i) {
+      ASSERT_LE(std::abs(h[i] - exact[i]), 8 * u * largest(exact)) << offset;
+      ASSERT_LE(std::abs(dx[i] - exact_dx[i]), 8 * u * largest(exact_dx)) << offset;
+    }
+    // And float64 itself against the definition in long double.
+    for (Index row = 0; row < 3; ++row) {
+      const std::vector<double> x = Var(values)[row].tensor().to_vector();
+      long double mean = 0, squares = 0;
+      for (const double each : x) mean += each;
+      mean /= n;
+      for (const double each : x) squares += (each - mean) * (each - mean);
+      const long double scale = 1 / std::sqrt(squares / n + 1e-5L);
+      for (Index i = 0; i < n; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        const long double error =
+            exact[static_cast<std::size_t>(row * n) + at] - (x[at] - mean) * scale;
+        ASSERT_LE(std::abs(error), 4 * n * (0x1p-53L + 0x1p-64L * std::abs(mean))) << offset;
+      }
+    }
+  }
+}
+
 TEST(Normalize, EmptyRowsAndNoRows) {
   for (const Shape& shape : {Shape{0, 3}, Shape{3, 0}}) {
     const Var x = parameter(Tensor::zeros(shape));

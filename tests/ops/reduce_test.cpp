@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <xgrad/core/array.hpp>
+#include <xgrad/core/gradcheck.hpp>
 #include <xgrad/core/random.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/ops/pointwise.hpp>
@@ -343,6 +344,57 @@ TEST(Reduce, LongRowsAgreeWithFloat64) {
   const auto sum_of_all = static_cast<double>(total);
   EXPECT_NEAR(sum(exact).item(), sum_of_all,
               rounding_bound(DType::float64, 3 * 100'003, sum_of_all));
+}
+
+TEST(Reduce, TheGradientOfVarianceIsAsExactAsItsValue) {
+  const Index n = 1000;
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const double offset : {0.0, 1e4, 1e5, 1e6, 1e7}) {
+      const Tensor values = Generator(1).normal({2, n}, offset, 1).to(dtype);
+      const Var x = parameter(values);
+      Tape tape;
+      tape.backward(variance(x, {1}), Tensor({2}, {1, 3}, dtype));
+      const std::vector<double> g = x.grad().to_vector();
+      const std::vector<double> at = values.to_vector();
+      for (std::size_t row = 0; row < 2; ++row) {
+        long double mean = 0, range = 0;
+        for (std::size_t i = 0; i < n; ++i) mean += at[row * n + i];
+        mean /= n;
+        const long double slope = (row == 0 ? 2.0L : 6.0L) / (n - 1);
+        for (std::size_t i = 0; i < n; ++i) {
+          range = std::max(range, std::abs(at[row * n + i] - mean));
+        }
+        // The sum of the distances in double, the reference's in long double of numbers as large
+        // as the mean, and four roundings of the result.
+        const long double u = dtype == DType::float32 ? 0x1p-24L : 0x1p-53L;
+        const long double bound =
+            slope * (2 * n * 0x1p-53L * range + n * 0x1p-64L * std::abs(mean) + 4 * u * range);
+        for (std::size_t i = 0; i < n; ++i) {
+          const long double expected = slope * (at[row * n + i] - mean);
+          ASSERT_LE(std::abs(g[row * n + i] - expected), bound) << offset << " " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Reduce, GradcheckOfVarianceBesideALargeMean) {
+  for (const double offset : {0.0, 1e3, 1e6}) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      const Var x = Generator(seed).normal({6}, offset, 1);
+      const auto report = gradcheck([](const auto& in) { return variance(in[0]); }, {{"x", x}});
+      EXPECT_NE(report.verdict, Verdict::wrong) << report;
+    }
+  }
+}
+
+TEST(Reduce, MaxOfWhatHasAnInfiniteGradientGivesNothingToTheOthers) {
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    const Var x = parameter(Tensor({2, 3}, {1, 3, 2, 5, 5, 4}));
+    Tape tape(mode);
+    tape.backward(max(x, {1}), Tensor({2}, {inf, 1}));
+    EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{0, inf, 0, 0.5, 0.5, 0}));
+  }
 }
 
 // NaN at every place of a row, so that no lane or tail loses it.

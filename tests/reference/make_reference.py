@@ -567,7 +567,15 @@ def loss_ops(ops):
     add_cross_entropy("large_smoothing", large, [0, 2, 1], "none", smoothing=0.1)
     infinite = rows([-INF, 0, 1], [-INF, 0, 1], [INF, 0, 1], [NAN, 0, 1])
     add_cross_entropy("special", infinite, [1, 0, 0, 1], "none")
-    add_cross_entropy("special_ignored", infinite, [1, -100, -100, -100], "mean")
+    # Torch's gradient of an ignored row that holds NaN is NaN; ours is 0, as if it were not there.
+    ops.add(
+        "cross_entropy/special_ignored",
+        lambda logits, target: F.cross_entropy(logits[target != -100], target[target != -100]),
+        {"logits": infinite, "target": torch.tensor([1, -100, -100, -100])},
+        reduction="mean",
+        ignore_index=-100,
+        label_smoothing=0.0,
+    )
 
     # Class weights, and targets that are probabilities.
     weights = [[0.5, 2.0, 1.0, 0.25, 3.0], [1.0, 0.0, 1.0, 1.5, 0.5]]
