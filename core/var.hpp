@@ -205,7 +205,7 @@ Var parameter(const Tensor& value, std::string name = {});
 /// A copy of an object whose parameters are the copy's own: new parameters of the same name, value
 /// and trainability, without a gradient. A plain copy shares the parameters. Parameters that the
 /// object shares inside (tied weights) are shared inside the copy. Throws if it is called by a copy
-/// that is being made, and for views of a parameter from before that was converted.
+/// that is being made.
 template <class T>
 T clone(const T& object);
 

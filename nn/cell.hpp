@@ -2,6 +2,7 @@
 
 #include <array>
 #include <concepts>
+#include <initializer_list>
 
 #include <xgrad/nn/module.hpp>
 
@@ -12,12 +13,16 @@ namespace detail {
 struct AnyVar {
   operator Var() const { return {}; }
 };
+struct Anything {
+  template <class T>
+  operator T() const;
+};
 
-/// The number of members of an aggregate of Vars.
-template <class State, class... Members>
+/// The number of members of an aggregate that can each be made from a Member.
+template <class State, class Member = AnyVar, class... Members>
 constexpr std::size_t member_count() {
-  if constexpr (requires { State{Members()..., AnyVar()}; }) {
-    return member_count<State, Members..., AnyVar>();
+  if constexpr (requires { State{Members()..., Member()}; }) {
+    return member_count<State, Member, Members..., Member>();
   } else {
     return sizeof...(Members);
   }
@@ -29,6 +34,12 @@ concept HasState = requires {
 }
 &&std::is_aggregate_v<typename Cell::State>&& member_count<typename Cell::State>() >= 1 &&
     member_count<typename Cell::State>() <= 8;
+template <class Cell>
+concept HasOtherMembers = requires {
+  typename Cell::State;
+}
+&&std::is_aggregate_v<typename Cell::State>&& member_count<typename Cell::State>() !=
+    member_count<typename Cell::State, Anything>();
 template <class Cell>
 concept HasZeroState = requires(const Cell& cell, Index batch) {
   { cell.zero_state(batch) } -> std::same_as<typename Cell::State>;
@@ -48,13 +59,28 @@ concept HasOutput = requires(const Cell& cell, const typename Cell::State& s) {
 
 }  // namespace detail
 
+namespace detail {
+
+struct NamedWeight {
+  const char* name;
+  const Var& var;  ///< may be undefined
+};
+
+/// Throws, naming `cell` and the weight, unless all have x's dtype: a member may have been replaced
+/// by a recorded Var, which Module::to does not know.
+void check_weights(const char* cell, const Var& x, std::initializer_list<NamedWeight> weights);
+
+}  // namespace detail
+
 /// What `Recurrent` unrolls. A cell is a Module with
 ///
 /// - `struct State`, an aggregate of 1 to 8 Vars whose first axis is the batch,
 /// - `State zero_state(Index batch) const`, in the module's `dtype()`,
 /// - `State step(const Var& x, const State& s) const`, one time step, x being (batch, features),
-/// - optionally `Var project(const Var& xs) const` for what can be done for all time steps at once:
-///   from (steps, batch, features) to (steps, batch, ...), of which `step` then gets a slice,
+/// - optionally `Var project(const Var& xs) const` for what can be done for all time steps at once,
+///   row by row: from (steps, batch, features) to (steps, batch, ...), of which `step` then gets a
+///   slice, and alike from (rows, features) to (rows, ...), rows being the batch of a single step
+///   or, with lengths, those of all steps together,
 /// - optionally `Var output(const State& s) const`; without it the output is State's first member.
 template <class Cell>
 concept RecurrentCell = std::derived_from<Cell, Module> && detail::HasState<Cell> &&

@@ -13,10 +13,13 @@ GRUCell::GRUCell(Index input, Index hidden, const GRUCellOptions& options)
       bh(options.reset_after ? param("bh", Tensor::zeros({3 * hidden})) : Var()) {}
 
 GRUCell::State GRUCell::zero_state(Index batch) const {
-  return {Tensor::zeros({batch, Wh.shape()[0]}, dtype())};
+  return {Tensor::zeros({batch, Wh.shape()[0]}, Wh.dtype())};
 }
 
-Var GRUCell::project(const Var& x) const { return affine(x, Wx, bx); }
+Var GRUCell::project(const Var& x) const {
+  detail::check_weights("gru_cell", x, {{"Wx", Wx}, {"Wh", Wh}, {"bx", bx}, {"bh", bh}});
+  return affine(x, Wx, bx);
+}
 
 GRUCell::State GRUCell::step(const Var& zx, const State& s) const {
   const auto [xr, xz, xn] = split<3>(zx);

@@ -91,7 +91,8 @@ struct SequenceOptions {
   bool return_sequences = false;  ///< the outputs of all steps, not of the last alone
   bool bidirectional = false;     ///< both directions side by side: twice the units
   Index layers = 1;
-  double dropout = 0;  ///< between layers
+  double dropout = 0;    ///< between layers
+  bool reverse = false;  ///< the reverse direction alone; the last output is the first step's
 };
 
 /// `nn::Recurrent` of any cell, made as Cell(features, units, args...): (B,T,I) -> (B,units), or
@@ -110,7 +111,8 @@ struct Recurrent : Layer {
           const nn::Recurrent<Cell> recurrent(sample[1], units,
                                               {.layers = options.layers,
                                                .bidirectional = options.bidirectional,
-                                               .dropout = options.dropout},
+                                               .dropout = options.dropout,
+                                               .reverse = options.reverse},
                                               args...);
           // Two recurrent layers in a row undo each other's transposition: nothing is copied.
           return AnyModule(recurrent, [=](const Var& x) {

@@ -21,11 +21,14 @@ LSTMCell::LSTMCell(Index input, Index hidden, const LSTMCellOptions& options)
       b(param("b", gate_biases(hidden, options.forget_bias))) {}
 
 LSTMCell::State LSTMCell::zero_state(Index batch) const {
-  const Var zeros = Tensor::zeros({batch, Wh.shape()[0]}, dtype());
+  const Var zeros = Tensor::zeros({batch, Wh.shape()[0]}, Wh.dtype());
   return {zeros, zeros};
 }
 
-Var LSTMCell::project(const Var& x) const { return affine(x, Wx, b); }
+Var LSTMCell::project(const Var& x) const {
+  detail::check_weights("lstm_cell", x, {{"Wx", Wx}, {"Wh", Wh}, {"b", b}});
+  return affine(x, Wx, b);
+}
 
 LSTMCell::State LSTMCell::step(const Var& z, const State& s) const {
   const auto [i, f, g, o] = split<4>(affine(s.h, Wh, z));

@@ -5,17 +5,12 @@
 #include <vector>
 
 #include <xgrad/core/scope.hpp>
+#include <xgrad/core/tape.hpp>
 #include <xgrad/nn/cell.hpp>
 #include <xgrad/nn/dropout.hpp>
 #include <xgrad/nn/sequence.hpp>
 
 namespace xgrad::nn {
-
-struct RecurrentOptions {
-  Index layers = 1;
-  bool bidirectional = false;
-  double dropout = 0;  ///< on the outputs of every layer but the last, in training mode
-};
 
 /// Unrolls any cell over a sequence: layers, directions, dropout between layers, and sequences of
 /// different lengths.
@@ -27,9 +22,13 @@ struct RecurrentOptions {
 /// The parameters are named "layer0.Wx", "layer0_reverse.Wx", "layer1.Wx" and so on. To a
 /// FlightRecorder the scopes are "layer" with that number, in it "reverse" for the reverse
 /// direction, and in these "step" with the index of x, from 0; what `project` does is in no step.
+///
+/// Steps behind the end of a sequence are not computed: a cell is given the rows of the batch that
+/// have not ended, so what it keeps for each row belongs in its State.
 template <class Cell>
 class Recurrent : public Module {
   static_assert(std::is_base_of_v<Module, Cell>, "a cell is derived from xgrad::nn::Module");
+  static_assert(!detail::HasOtherMembers<Cell>, "each member of a cell's State is an xgrad::Var");
   static_assert(detail::HasState<Cell>, "a cell has `struct State`, an aggregate of 1 to 8 Vars");
   static_assert(detail::HasZeroState<Cell>, "a cell has `State zero_state(Index batch) const`");
   static_assert(detail::HasStep<Cell>,
@@ -56,41 +55,43 @@ class Recurrent : public Module {
       : options_(options),
         cells_(std::move(cells)),
         dropout_(child("dropout", Dropout(options.dropout))) {
-    detail::check_cell_count(cells_.size(), options.layers, options.bidirectional);
+    detail::check_cell_count(cells_.size(), options);
     for (std::size_t i = 0; i < cells_.size(); ++i) {
-      adopt(detail::cell_name(i, options.bidirectional), cells_[i]);
+      adopt(detail::cell_name(i, options), cells_[i]);
     }
   }
 
   /// x is (steps, batch, features). `initial` is each cell's zero_state if empty, which may be
-  /// learned. `lengths` says how many steps of each sequence count; empty: all. Outputs behind a
-  /// sequence's end are 0, and its last state is that of its own last step: each row is what it
-  /// would be alone. What x holds there does not matter. Throws unless x has three axes and at
-  /// least one step, for lengths that do not fit it, for an `initial` of another number of states
-  /// or another batch, and as the cell does, for example for another number of features or another
-  /// dtype.
+  /// learned, else of its shapes. `lengths` says how many steps of each sequence count, from 0;
+  /// empty: all. Outputs behind a sequence's end are 0, and its last state is that of its own last
+  /// step: each row is what it would be alone. What x holds behind the end is not read, and has no
+  /// gradient. Of a sequence of length 0 the last state is the initial one. Throws unless x has
+  /// three axes and at least one step, for lengths that do not fit it, for an `initial` of another
+  /// number of states or another batch, shape or dtype, and as the cell does, for example for
+  /// another number of features.
   Result operator()(const Var& x, const States& initial = {}, const Lengths& lengths = {}) const {
     const Ragged ragged("recurrent", x, lengths);
     const Index batch = x.shape()[1];
     detail::check_state_count(initial.empty() ? cells_.size() : initial.size(), cells_.size());
     Result result;
-    result.outputs = ragged.mask(x);
+    result.outputs = ragged.pack(x);
     const std::size_t directions = options_.bidirectional ? 2 : 1;
     for (std::size_t i = 0; i < cells_.size(); i += directions) {
       if (i > 0) result.outputs = dropout_(result.outputs);
       Var outputs[2];
       for (std::size_t d = 0; d < directions; ++d) {
-        const Cell& cell = cells_[i + d];
-        const Scope layer("layer", static_cast<Index>(i / directions), cell);
-        std::optional<Scope> reverse;
-        if (d == 1) reverse.emplace("reverse");
-        State s = initial.empty() ? cell.zero_state(batch) : initial[i + d];
-        check_state(s, x, batch);
-        outputs[d] = run(cell, result.outputs, s, ragged, d == 1);
+        const Scope layer("layer", static_cast<Index>(i / directions), cells_[i + d]);
+        const bool reverse = options_.reverse || d == 1;
+        std::optional<Scope> scope;
+        if (reverse) scope.emplace("reverse");
+        State s = initial.empty() ? zero_state(i + d, batch) : initial[i + d];
+        if (!initial.empty()) check_batch(i + d, s, x, batch);
+        outputs[d] = run(i + d, result.outputs, s, ragged, reverse, x);
         result.last.push_back(s);
       }
       result.outputs = directions == 1 ? outputs[0] : side_by_side(outputs[0], outputs[1]);
     }
+    result.outputs = ragged.unpack(result.outputs);
     return result;
   }
 
@@ -106,7 +107,7 @@ class Recurrent : public Module {
   /// buffers that it needs have been in use. Throws if there is a reverse direction, which begins
   /// at the end of a sequence.
   Var step(const Var& x, States& states) const {
-    if (options_.bidirectional) {
+    if (options_.bidirectional || options_.reverse) {
       throw Error("recurrent: step: the reverse direction needs the whole sequence");
     }
     if (x.dim() != 2) {
@@ -114,12 +115,14 @@ class Recurrent : public Module {
                   ": it must be (batch, features)");
     }
     detail::check_state_count(states.size(), cells_.size());
-    for (State& s : states) check_state(s, x, x.shape()[0]);
+    const Index batch = x.shape()[0];
+    for (std::size_t i = 0; i < cells_.size(); ++i) check_batch(i, states[i], x, batch);
     Var output = x;
     for (std::size_t i = 0; i < cells_.size(); ++i) {
       if (i > 0) output = dropout_(output);
       const Scope layer("layer", static_cast<Index>(i), cells_[i]);
-      states[i] = single_step(cells_[i], output, states[i]);
+      states[i] = step_from(i, states[i], states[i], x, batch,
+                            [&] { return single_step(cells_[i], output, states[i]); });
       output = output_of(cells_[i], states[i]);
     }
     return output;
@@ -127,7 +130,7 @@ class Recurrent : public Module {
 
   States zero_state(Index batch) const {
     States states;
-    for (const Cell& cell : cells_) states.push_back(cell.zero_state(batch));
+    for (std::size_t i = 0; i < cells_.size(); ++i) states.push_back(zero_state(i, batch));
     return states;
   }
 
@@ -150,7 +153,7 @@ class Recurrent : public Module {
                                       const Args&... args) {
     const Index directions = options.bidirectional ? 2 : 1;
     std::vector<Cell> cells;
-    cells.reserve(detail::cell_count(options.layers, options.bidirectional, sizeof(Cell)));
+    cells.reserve(detail::cell_count(options, sizeof(Cell)));
     for (Index layer = 0; layer < options.layers; ++layer) {
       for (Index d = 0; d < directions; ++d) {
         cells.emplace_back(layer == 0 ? input : directions * hidden, hidden, args...);
@@ -159,37 +162,107 @@ class Recurrent : public Module {
     return cells;
   }
 
-  static void check_state(State& s, const Var& x, Index batch) {
-    for (const Var* member : members(s)) detail::check_state_batch(*member, x, batch);
+  /// f(), the i-th cell's own code: its errors name the cell.
+  template <class F>
+  auto within(std::size_t i, F&& f) const {
+    try {
+      return f();
+    } catch (const Error& error) {
+      detail::fail(error, i, options_);
+    }
   }
 
-  /// Leaves the last state in `s`, returns all outputs.
-  static Var run(const Cell& cell, const Var& x, State& s, const Ragged& ragged, bool reverse) {
-    const Index steps = x.shape()[0];
-    const Var xs = [&] {
+  State zero_state(std::size_t i, Index batch) const {
+    State s = within(i, [&] { return cells_[i].zero_state(batch); });
+    std::size_t k = 0;
+    for (const Var* member : members(s)) {
+      detail::check_zero_state(i, options_, k++, *member, batch);
+    }
+    return s;
+  }
+
+  /// Throws unless `s` has the batch and x's dtype, as far as zero_state has them.
+  void check_batch(std::size_t i, State& s, const Var& x, Index batch) const {
+    for (const Var* member : members(s)) {
+      if (!detail::is_of_batch(*member, x, batch)) return check_state(i, s, x, batch);
+    }
+  }
+
+  /// Throws unless `s` is as zero_state is, and says that it is so `since` something failed.
+  void check_state(std::size_t i, State& s, const Var& x, Index batch,
+                   const std::string& since = {}) const {
+    const NoTape shapes_only;
+    State like = zero_state(i, batch);
+    const auto expected = members(like);
+    std::size_t k = 0;
+    for (const Var* member : members(s)) {
+      detail::check_like(i, options_, k, *member, *expected[k], x, batch, since);
+      ++k;
+    }
+  }
+
+  /// f(), a step of the i-th cell from `s`. Where it fails or changes the shapes of the state, that
+  /// is perhaps because `given`, of which `s` was made, is wrong: then the error names it.
+  template <class F>
+  State step_from(std::size_t i, State& s, State& given, const Var& x, Index batch, F&& f) const {
+    State next = [&] {
+      try {
+        return f();
+      } catch (const Error& error) {
+        if (detail::is_plain(error)) check_state(i, given, x, batch, error.what());
+        detail::fail(error, i, options_);
+      }
+    }();
+    const auto after = members(next);
+    std::size_t k = 0;
+    for (const Var* member : members(s)) {
+      if (member->shape() == after[k++]->shape()) continue;
+      check_state(i, given, x, batch);
+      break;
+    }
+    return next;
+  }
+
+  /// Leaves the last state in `s`, returns all outputs; x and they are packed, `whole` is not.
+  Var run(std::size_t i, const Var& x, State& s, const Ragged& ragged, bool reverse,
+          const Var& whole) const {
+    const Cell& cell = cells_[i];
+    State given = s;
+    for (Var* member : members(s)) *member = ragged.for_each_row(*member);
+    const Index steps = ragged.steps();
+    const Var xs = steps == 0 ? x : within(i, [&] {
       if constexpr (detail::HasProject<Cell>) {
         return Var(cell.project(x));
       } else {
         return x;
       }
-    }();
+    });
     xgrad::detail::PoolVector<Var> outputs(static_cast<std::size_t>(steps));
-    for (Index i = 0; i < steps; ++i) {
-      const Index t = reverse ? steps - 1 - i : i;
+    State all = s;  // of all sequences, while `s` is of those that take part
+    Index before = -1;
+    const auto put_back = [&] {
+      const auto part = members(s);
+      std::size_t k = 0;
+      for (Var* member : members(all)) *member = ragged.put(before, *member, *part[k++]);
+    };
+    for (Index n = 0; n < steps; ++n) {
+      const Index t = reverse ? steps - 1 - n : n;
       const Scope step("step", t);
-      State next = cell.step(xs[t], s);
-      for (const Var* member : members(next)) step.state(*member);
-      Var output = output_of(cell, next);
-      if (ragged.some_ended(t)) {
-        const auto old = members(s);
-        const auto now = members(next);
-        for (std::size_t k = 0; k < old.size(); ++k) *now[k] = ragged.choose(t, *now[k], *old[k]);
-        output = ragged.mask(t, output);
+      if (ragged.regroups(before, t)) {
+        put_back();
+        s = all;
+        for (Var* member : members(s)) *member = ragged.take(t, *member);
       }
-      outputs[static_cast<std::size_t>(t)] = output;
-      s = std::move(next);
+      before = t;
+      const auto step_cell = [&] { return cell.step(ragged.at(t, xs), s); };
+      s = n == 0 ? step_from(i, s, given, whole, whole.shape()[1], step_cell)
+                 : within(i, step_cell);
+      for (const Var* member : members(s)) step.state(*member);
+      outputs[static_cast<std::size_t>(t)] = output_of(cell, s);
     }
-    return stack_steps(outputs);
+    put_back();
+    s = all;
+    return steps == 0 ? Ragged::no_rows(output_of(cell, s)) : ragged.join(outputs);
   }
 
   RecurrentOptions options_;

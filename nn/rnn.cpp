@@ -12,10 +12,13 @@ RNNCell::RNNCell(Index input, Index hidden, const RNNCellOptions& options)
       nonlinearity(options.nonlinearity) {}
 
 RNNCell::State RNNCell::zero_state(Index batch) const {
-  return {Tensor::zeros({batch, Wh.shape()[0]}, dtype())};
+  return {Tensor::zeros({batch, Wh.shape()[0]}, Wh.dtype())};
 }
 
-Var RNNCell::project(const Var& x) const { return affine(x, Wx, b); }
+Var RNNCell::project(const Var& x) const {
+  detail::check_weights("rnn_cell", x, {{"Wx", Wx}, {"Wh", Wh}, {"b", b}});
+  return affine(x, Wx, b);
+}
 
 RNNCell::State RNNCell::step(const Var& z, const State& s) const {
   const Var sum = affine(s.h, Wh, z);

@@ -94,7 +94,8 @@ Subject single_output(const M& module) {
 nn::RecurrentOptions recurrent_options(const json& options) {
   return {.layers = options.at("layers"),
           .bidirectional = options.at("bidirectional"),
-          .dropout = options.at("dropout")};
+          .dropout = options.at("dropout"),
+          .reverse = options.at("reverse")};
 }
 layers::SequenceOptions sequence_options(const json& options) {
   layers::SequenceOptions result;
@@ -102,6 +103,7 @@ layers::SequenceOptions sequence_options(const json& options) {
   result.bidirectional = options.value("bidirectional", result.bidirectional);
   result.layers = options.value("layers", result.layers);
   result.dropout = options.value("dropout", result.dropout);
+  result.reverse = options.value("reverse", result.reverse);
   return result;
 }
 nn::GRUCellOptions gru_options(const json& options) {

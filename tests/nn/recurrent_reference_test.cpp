@@ -2,6 +2,7 @@
 // and every gradient, in float64.
 
 #include <algorithm>
+#include <map>
 
 #include <gtest/gtest.h>
 
@@ -173,9 +174,65 @@ void check(const std::string& name, const json& test_case, TapeMode mode, DType 
   }
 }
 
+/// The array with another row before the second of axis 1: of `from` in the same place, or zeros.
+json with_row(json array, const json* from, const json& value = 0) {
+  const auto shape = array.at("shape").get<std::vector<std::size_t>>();
+  std::size_t inner = 1;
+  for (std::size_t axis = 2; axis < shape.size(); ++axis) inner *= shape[axis];
+  json data = json::array();
+  for (std::size_t i = 0; i < shape[0]; ++i) {
+    for (std::size_t row = 0; row < shape[1]; ++row) {
+      for (std::size_t k = 0; k < inner && row == 1; ++k) {
+        data.push_back(from ? from->at("data")[(i * (shape[1] + 1) + 1) * inner + k] : value);
+      }
+      for (std::size_t k = 0; k < inner; ++k) {
+        data.push_back(array.at("data")[(i * shape[1] + row) * inner + k]);
+      }
+    }
+  }
+  array["shape"][1] = shape[1] + 1;
+  array["data"] = data;
+  return array;
+}
+
+/// The case with another sequence in the batch, of length 0: packed sequences of PyTorch have none,
+/// but what becomes of it follows, and nothing becomes of the others.
+json with_empty_sequence(json test_case) {
+  json& options = test_case["options"];
+  json& inputs = test_case["inputs"];
+  json& outputs = test_case["outputs"];
+  json& gradients = test_case["gradients"];
+  options["B"] = options["B"].get<Index>() + 1;
+  options["lengths"].insert(options["lengths"].begin() + 1, 0);
+  inputs["x"] = with_row(inputs["x"], nullptr, "nan");
+  inputs["R_output"] = with_row(inputs["R_output"], nullptr, 0.5);
+  outputs["output"] = with_row(outputs["output"], nullptr);
+  gradients["x"] = with_row(gradients["x"], nullptr);
+  for (const std::string member : {"h", "c"}) {
+    if (!outputs.contains(member + "_n")) continue;
+    json& covector = inputs["R_" + member + "_n"];
+    covector = with_row(covector, nullptr, 0.25);
+    const json* initial = nullptr;
+    if (options["state"] == "given") {
+      inputs[member + "_0"] = with_row(inputs[member + "_0"], nullptr, 0.75);
+      gradients[member + "_0"] = with_row(gradients[member + "_0"], &covector);
+      initial = &inputs[member + "_0"];
+    }
+    outputs[member + "_n"] = with_row(outputs[member + "_n"], initial);
+  }
+  return test_case;
+}
+
 void check_all(TapeMode mode, DType dtype) {
   std::size_t checked = 0;
+  std::map<std::string, json> cases;
   for (const auto& [name, test_case] : testing::reference("recurrent.json").items()) {
+    cases.emplace(name, test_case);
+    if (!test_case.at("options").at("lengths").is_null()) {
+      cases.emplace(name + " and one of length 0", with_empty_sequence(test_case));
+    }
+  }
+  for (const auto& [name, test_case] : cases) {
     const std::string cell = test_case.at("options").at("cell");
     ++checked;
     if (cell == "LSTM") {
@@ -193,7 +250,7 @@ void check_all(TapeMode mode, DType dtype) {
       ADD_FAILURE() << "unknown cell " << cell;
     }
   }
-  EXPECT_EQ(checked, 72u);
+  EXPECT_EQ(checked, 76u);
 }
 
 TEST(RecurrentReference, AgreesWithPyTorch) { check_all(TapeMode::fast, DType::float64); }

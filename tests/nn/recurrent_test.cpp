@@ -1,5 +1,4 @@
 #include <array>
-#include <limits>
 #include <span>
 
 #include <gtest/gtest.h>
@@ -22,11 +21,6 @@ void expect_equal(const Var& a, const Var& b) {
   EXPECT_EQ(a.tensor().to_vector(), b.tensor().to_vector());
 }
 
-void expect_near(const std::vector<double>& a, const std::vector<double>& b, double bound) {
-  ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], bound) << i;
-}
-
 /// Eight state members, no `project`, an output of its own.
 struct WideCell : nn::Module {
   WideCell(Index input, Index hidden) : W(param("W", nn::glorot()({input, hidden}))) {}
@@ -46,6 +40,15 @@ struct WideCell : nn::Module {
 static_assert(nn::RecurrentCell<WideCell>);
 static_assert(nn::RecurrentCell<nn::LSTMCell>);
 static_assert(!nn::RecurrentCell<nn::Linear>);
+
+struct CountingCell {
+  struct State {
+    Var h;
+    int steps;
+  };
+};
+static_assert(nn::detail::HasOtherMembers<CountingCell>);
+static_assert(!nn::detail::HasOtherMembers<WideCell>);
 
 TEST(Recurrent, UnrollsACellOfTheUser) {
   nn::Recurrent<WideCell> net(2, 3);
@@ -81,72 +84,6 @@ TEST(Recurrent, DetachEndsTheGradient) {
   const auto second = lstm(Var(Tensor::full({2, 1, 3}, 0.25)), detach(first.last));
   tape.backward(sum(second.outputs));
   EXPECT_FALSE(x.has_grad());
-}
-
-template <class Cell>
-void check_rows_are_solo_runs(bool bidirectional) {
-  nn::Recurrent<Cell> net(3, 4, {.layers = 2, .bidirectional = bidirectional});
-  net.to(DType::float64);
-  const std::vector<Index> lengths{5, 1, 3};
-  Tensor padded = draw({5, 3, 3});
-  for (Index t = 0; t < 5; ++t) {  // what lies behind the end must not matter, whatever it is
-    for (Index b = 0; b < 3; ++b) {
-      for (Index k = 0; k < 3 && t >= lengths[static_cast<std::size_t>(b)]; ++k) {
-        padded.mutable_data<double>()[(t * 3 + b) * 3 + k] =
-            std::numeric_limits<double>::quiet_NaN();
-      }
-    }
-  }
-  std::vector<std::vector<double>> gradients(2);
-  const auto take = [&](std::size_t way) {
-    for (const Var& p : net.parameters()) {
-      const auto g = p.grad().to_vector();
-      gradients[way].insert(gradients[way].end(), g.begin(), g.end());
-      p.clear_grad();
-    }
-  };
-  const Tensor covector = draw({5, 3, bidirectional ? 8 : 4});
-  // Twice through two layers, of which the second one reads both directions.
-  const double roundings = 2 * 2 * testing::recurrent_roundings(5, 8 + 4);
-  const double bound = testing::rounding_bound(DType::float64, roundings);
-  std::vector<std::vector<double>> outputs;
-  {
-    Tape tape;
-    const auto [ys, last] = net(Var(padded), {}, lengths);
-    for (Index b = 0; b < 3; ++b) {
-      const Index n = lengths[static_cast<std::size_t>(b)];
-      outputs.push_back(slice(slice(ys, 0, 0, n), 1, b, b + 1).tensor().to_vector());
-      for (double y : slice(slice(ys, 0, n, 5), 1, b, b + 1).tensor().to_vector()) EXPECT_EQ(y, 0);
-      outputs.push_back(net.final_output(last)[b].tensor().to_vector());
-    }
-    tape.backward(sum(ys * Var(covector)) + sum(net.final_output(last)));
-    take(0);
-  }
-  {
-    Tape tape;
-    Var loss = Tensor::zeros({}, DType::float64);
-    for (Index b = 0; b < 3; ++b) {
-      const Index n = lengths[static_cast<std::size_t>(b)];
-      const auto [ys, last] = net(slice(slice(Var(padded), 0, 0, n), 1, b, b + 1));
-      expect_near(ys.tensor().to_vector(), outputs[static_cast<std::size_t>(2 * b)], bound);
-      expect_near(net.final_output(last).tensor().to_vector(),
-                  outputs[static_cast<std::size_t>(2 * b + 1)], bound);
-      loss = loss + sum(ys * slice(slice(Var(covector), 0, 0, n), 1, b, b + 1)) +
-             sum(net.final_output(last));
-    }
-    tape.backward(loss);
-    take(1);
-  }
-  // Sums over the steps and rows with covectors of size 1.
-  expect_near(gradients[0], gradients[1], 5 * 3 * bound);
-}
-
-TEST(Recurrent, EachRaggedRowIsItsSoloRun) {
-  for (bool bidirectional : {false, true}) {
-    check_rows_are_solo_runs<nn::LSTMCell>(bidirectional);
-    check_rows_are_solo_runs<nn::GRUCell>(bidirectional);
-    check_rows_are_solo_runs<nn::RNNCell>(bidirectional);
-  }
 }
 
 TEST(Recurrent, TakesLengthsAndAStateAsTheyAreTyped) {
@@ -217,11 +154,13 @@ TEST(Recurrent, Errors) {
               lstm(zeros({2, 2, 3}), nn::LSTM::State{zeros({2, 4}), zeros({2, 4})});
             }),
             "recurrent: 1 states for 2 cells");
-  EXPECT_EQ(error_of([&] {
-              lstm(zeros({7, 5, 3}), lstm.zero_state(2));
-            }),
-            "recurrent: x is (7,5,3), a state is (2,4): its first axis must be the batch, 5");
-  const std::vector<Index> one{1}, long_one{1, 3}, none{0, 1};
+  EXPECT_EQ(
+      error_of([&] {
+        lstm(zeros({7, 5, 3}), lstm.zero_state(2));
+      }),
+      "recurrent: x is (7,5,3) of float32, member 0 of the state of layer0 is (2,4) of float32: "
+      "it must be (5,4) of float32");
+  const std::vector<Index> one{1}, long_one{1, 3}, negative{-1, 1};
   EXPECT_EQ(error_of([&] {
               lstm(zeros({2, 2, 3}), {}, one);
             }),
@@ -229,14 +168,95 @@ TEST(Recurrent, Errors) {
   EXPECT_EQ(error_of([&] {
               lstm(zeros({2, 2, 3}), {}, long_one);
             }),
-            "recurrent: x is (2,2,3): the length 3 must be from 1 to 2");
+            "recurrent: x is (2,2,3): the length 3 must be from 0 to 2");
   EXPECT_EQ(error_of([&] {
-              lstm(zeros({2, 2, 3}), {}, none);
+              lstm(zeros({2, 2, 3}), {}, negative);
             }),
-            "recurrent: x is (2,2,3): the length 0 must be from 1 to 2");
+            "recurrent: x is (2,2,3): the length -1 must be from 0 to 2");
   EXPECT_EQ(error_of([&] { nn::LSTM(3, 4, {.layers = 0}); }),
             "recurrent: layers is 0: it must be at least 1");
-  EXPECT_THROW(lstm(zeros({2, 2, 5})), Error);
+  EXPECT_EQ(error_of([&] { nn::LSTM(3, 4, {.bidirectional = true, .reverse = true}); }),
+            "recurrent: bidirectional and reverse: both directions have the reverse one");
+  EXPECT_EQ(
+      error_of([&] {
+        lstm(zeros({2, 2, 5}));
+      }),
+      "recurrent: layer0: affine: x is (2,2,5), W is (3,16), b is (16): they must be (...,I), "
+      "(I,O) and (O) or (...,O)");
+}
+
+TEST(Recurrent, AWrongStateIsNamedMemberByMember) {
+  nn::LSTM lstm(3, 4, {.layers = 2, .bidirectional = true});
+  const Var x = Tensor::zeros({7, 5, 3});
+  const std::string begin = "recurrent: x is (7,5,3) of float32, member 1 of the state of ";
+  const std::string rule = ": it must be (5,4) of float32";
+  const auto error_with = [&](const Var& wrong) {
+    auto states = lstm.zero_state(5);
+    states[3].c = wrong;
+    return error_of([&] { lstm(x, states); });
+  };
+  EXPECT_EQ(error_with(Tensor::zeros({1, 4})),  // which would broadcast
+            begin + "layer1_reverse is (1,4) of float32" + rule);
+  EXPECT_EQ(error_with(Tensor::zeros({5, 1})),  // and so would this
+            begin + "layer1_reverse is (5,1) of float32" + rule);
+  EXPECT_EQ(error_with(Tensor::zeros({5, 3})),
+            begin + "layer1_reverse is (5,3) of float32" + rule +
+                " (multiply: a is (5,4), b is (5,3): the extents of each axis, aligned at the "
+                "right, must be equal or 1)");
+  EXPECT_EQ(error_with(Tensor::zeros({})), begin + "layer1_reverse is () of float32" + rule);
+  EXPECT_EQ(error_with(Tensor::zeros({5, 4}, DType::float64)),
+            begin + "layer1_reverse is (5,4) of float64" + rule);
+  EXPECT_EQ(error_with(Var()), begin + "layer1_reverse is undefined" + rule);
+  nn::LSTM one(3, 4);
+  auto states = one.zero_state(1);
+  EXPECT_EQ(
+      error_of([&] { one.step(x[0], states); }),
+      "recurrent: x is (5,3) of float32, member 0 of the state of layer0 is (1,4) of float32" +
+          rule);
+}
+
+// Its extents are the caller's, which zero_state cannot know.
+TEST(Recurrent, AMemberThatTheCellPassesOnMayHaveAnyExtents) {
+  struct Reader : nn::Module {
+    struct State {
+      Var h, memory;
+    };
+    State zero_state(Index batch) const {
+      return {Tensor::zeros({batch, 2}), Tensor::zeros({batch, 1, 2})};
+    }
+    State step(const Var& x, const State& s) const { return {x + sum(s.memory, {1}), s.memory}; }
+  };
+  const nn::Recurrent<Reader> net({Reader()});
+  const Reader::State given{Tensor::zeros({3, 2}), Tensor::full({3, 5, 2}, 1)};
+  const std::vector<Index> lengths{2, 1, 0};
+  const auto [outputs, last] = net(Tensor::zeros({2, 3, 2}), given, lengths);
+  EXPECT_EQ(outputs.tensor().to_vector(),
+            (std::vector<double>{5, 5, 5, 5, 0, 0, 5, 5, 0, 0, 0, 0}));
+  EXPECT_EQ(last[0].memory.shape(), (Shape{3, 5, 2}));
+}
+
+TEST(Recurrent, AWeightOfAnotherDtypeIsNamed) {
+  const Var x = Tensor::zeros({2, 5, 3});
+  const Tape tape;
+  nn::LSTMCell lstm(3, 4);
+  lstm.Wh = Var(parameter(Tensor::zeros({4, 16}, DType::float64)) * 2.0);
+  const std::string rule = ", x is float32: they must have one dtype";
+  EXPECT_EQ(error_of([&] { nn::LSTM({lstm})(x); }),
+            "recurrent: layer0: lstm_cell: Wh is float64" + rule);
+  nn::GRUCell gru(3, 4);
+  gru.bh = Var(parameter(Tensor::zeros({12}, DType::float64)) * 2.0);
+  EXPECT_EQ(error_of([&] { nn::GRU({gru}, {.reverse = true})(x); }),
+            "recurrent: layer0_reverse: gru_cell: bh is float64" + rule);
+  nn::RNNCell rnn(3, 4);
+  rnn.Wx = Var(parameter(Tensor::zeros({3, 4}, DType::float64)) * 2.0);
+  EXPECT_EQ(error_of([&] { nn::Recurrent<nn::RNNCell>({rnn})(x); }),
+            "recurrent: layer0: rnn_cell: Wx is float64" + rule);
+  // All of another dtype are a cell of that dtype, whatever the declared parameters are.
+  nn::LSTMCell all(3, 4);
+  for (Var* w : {&all.Wx, &all.Wh, &all.b}) {
+    *w = Var(parameter(Tensor::zeros(w->shape(), DType::float64)) * 2.0);
+  }
+  EXPECT_EQ(nn::LSTM({all})(x.tensor().to(DType::float64)).outputs.dtype(), DType::float64);
 }
 
 TEST(Recurrent, AStateWithoutABatchAxisHasNoLengths) {

@@ -88,22 +88,27 @@ TEST(Streaming, Errors) {
               net.step(Tensor::zeros({1, 2, 3}), states);
             }),
             "recurrent: step: x is (1,2,3): it must be (batch, features)");
-  EXPECT_EQ(error_of([&] {
-              net.step(Tensor::zeros({5, 3}), states);
-            }),
-            "recurrent: x is (5,3), a state is (2,4): its first axis must be the batch, 5");
+  EXPECT_EQ(
+      error_of([&] {
+        net.step(Tensor::zeros({5, 3}), states);
+      }),
+      "recurrent: x is (5,3) of float32, member 0 of the state of layer0 is (2,4) of float32: "
+      "it must be (5,4) of float32");
   EXPECT_EQ(error_of([&] { net.final_output({}); }), "recurrent: 0 states for 1 cells");
   nn::LSTM::States none;
   EXPECT_EQ(error_of([&] {
               net.step(Tensor::zeros({2, 3}), none);
             }),
             "recurrent: 0 states for 1 cells");
-  nn::LSTM both(3, 4, {.bidirectional = true});
-  auto two = both.zero_state(2);
-  EXPECT_EQ(error_of([&] {
-              both.step(Tensor::zeros({2, 3}), two);
-            }),
-            "recurrent: step: the reverse direction needs the whole sequence");
+  for (const nn::RecurrentOptions& options :
+       {nn::RecurrentOptions{.bidirectional = true}, nn::RecurrentOptions{.reverse = true}}) {
+    const nn::LSTM reverse(3, 4, options);
+    auto two = reverse.zero_state(2);
+    EXPECT_EQ(error_of([&] {
+                reverse.step(Tensor::zeros({2, 3}), two);
+              }),
+              "recurrent: step: the reverse direction needs the whole sequence");
+  }
 }
 
 }  // namespace

@@ -229,9 +229,24 @@ def single_steps(cases):
 # ---------------------------------------------------------------- sequences
 
 
+def reversed_rows(x, lengths=None):
+    """Each row of x (T,B,...) from its end to its begin; what is behind the end stays there."""
+    if lengths is None:
+        return x.flip(0)
+    rows = [torch.cat([x[:n, b].flip(0), x[n:, b]]) for b, n in enumerate(lengths)]
+    return torch.stack(rows, dim=1)
+
+
 def recurrent(get, cell, variant, x, hidden, layers=1, bidirectional=False, dropout=0.0,
-              lengths=None, h_0=None, c_0=None, training=True):  # fmt: skip
+              reverse=False, lengths=None, h_0=None, c_0=None, training=True):  # fmt: skip
     """All outputs and the last states (layers * directions,B,H), as nn.LSTM has them."""
+    if reverse:  # torch has no such direction alone
+        output, last = recurrent(
+            lambda name, *shape: get(name.replace(".", "_reverse.", 1), *shape),
+            cell, variant, reversed_rows(x, lengths), hidden, layers, dropout=dropout,
+            lengths=lengths, h_0=h_0, c_0=c_0, training=training,
+        )  # fmt: skip
+        return reversed_rows(output, lengths), last
     directions = 2 if bidirectional else 1
     zero = torch.zeros(layers * directions, x.shape[1], hidden)
     state = [zero if s is None else s for s in (h_0, c_0)[: len(STATES[cell])]]
@@ -275,6 +290,8 @@ SEQUENCES = {  # label: (steps, batch, whether a state is given, options)
     "ragged": (4, 3, False, {"lengths": [1, 4, 2]}),
     "ragged_ended": (4, 2, True, {"lengths": [2, 3], "bidirectional": True}),
     "dropout": (3, 2, True, {"layers": 2, "dropout": 0.5, "training": False}),
+    "reverse": (3, 2, False, {"layers": 2, "reverse": True}),
+    "reverse_ragged": (4, 3, True, {"lengths": [1, 4, 2], "reverse": True}),
 }
 RAGGED_LAYERS = (4, 2, True, {"lengths": [4, 2], "layers": 2, "bidirectional": True})
 
@@ -288,7 +305,7 @@ def sequences(cases):
         # nn::LSTM, nn::GRU and nn::RNN, or any cell in nn::Recurrent.
         custom = cell in ("PeepholeCell", "LayerNormLSTMCell")
         module = "Recurrent" if custom else cell[: -len("Cell")]
-        recorded = {"layers": 1, "bidirectional": False, "dropout": 0.0, **options}
+        recorded = {"layers": 1, "bidirectional": False, "dropout": 0.0, "reverse": False, **options}
         cases.add(
             f"{module}/{label}/{title}", run, inputs,
             module=module, cell=cell, hidden=hidden, **variant, **recorded,
@@ -336,7 +353,8 @@ def run_layer(get, layer, x, training, **options):
     variant = {k: v for k, v in options.items() if k in ("reset_after", "nonlinearity")}
     if cell == "RNNCell":
         variant.setdefault("nonlinearity", "tanh")
-    parts = {k: options[k] for k in ("layers", "bidirectional", "dropout") if k in options}
+    known = ("layers", "bidirectional", "dropout", "reverse")
+    parts = {k: options[k] for k in known if k in options}
     x = x.transpose(0, 1)
     output, last = recurrent(get, cell, variant, x, options["units"], training=training, **parts)
     if options.get("return_sequences"):
@@ -382,8 +400,12 @@ def sequentials(cases):
                 title = ("all" if all_steps else "last") + ("/bidirectional" if both else "")
                 add(f"{label}/{title}", (2, 3, 2), {**base, **options})
         deep = {**base, "return_sequences": True, "bidirectional": False, "layers": 2,
-                "dropout": 0.4}  # fmt: skip
+                "dropout": 0.4, "reverse": False}  # fmt: skip
         add(f"{label}/deep", (2, 3, 2), deep)
+        for all_steps in (False, True) if label == "LSTM" else ():
+            title = "all" if all_steps else "last"
+            back = {**base, "return_sequences": all_steps, "layers": 2, "reverse": True}
+            add(f"{label}/{title}/reverse", (2, 3, 2), back)
         add(f"{label}/one", (1, 1, 1), base)
     words = Draw("words")(2, 4, low=0, high=6).floor().long()
     add("Embedding", words, layer("Embedding", vocabulary=6, width=3))
