@@ -30,9 +30,15 @@ struct Huber {
 struct BinaryCrossEntropy {
   static constexpr const char* name = "binary_cross_entropy_with_logits";
   static constexpr bool transcendental = true;
-  static auto value(auto x, auto t) { return (1.0 - t) * x + Softplus::value(-x); }
+  // In terms of e^-|x|, and of 1 - t where x > 0: nothing cancels.
+  static auto value(auto x, auto t) {
+    const auto negative = is_negative(x);
+    return where(negative, -t * x, (1.0 - t) * x) + log1p(elementary::exp(where(negative, x, -x)));
+  }
   static auto pullback(auto g, auto, auto x, auto t) {
-    return std::tuple(g * (sigmoid(x) - t), -g * x);
+    const auto negative = is_negative(x);
+    const auto s = sigmoid(where(negative, x, -x));
+    return std::tuple(g * where(negative, s - t, (1.0 - t) - s), -g * x);
   }
 };
 

@@ -48,6 +48,14 @@ std::vector<Group> groups() {
       {"abs", row("abs"), real, [](A a) { return abs(a["x"]); }},
       {"sin", row("sin"), analytic, [](A a) { return sin(a["x"]); }},
       {"cos", row("cos"), analytic, [](A a) { return cos(a["x"]); }},
+      {"tan", row("tan"), analytic, [](A a) { return tan(a["x"]); }},
+      {"sinh", row("sinh"), analytic, [](A a) { return sinh(a["x"]); }},
+      {"cosh", row("cosh"), analytic, [](A a) { return cosh(a["x"]); }},
+      {"asin", row("asin"), analytic, [](A a) { return asin(a["x"]); }},
+      {"acos", row("acos"), analytic, [](A a) { return acos(a["x"]); }},
+      {"atan", row("atan"), analytic, [](A a) { return atan(a["x"]); }},
+      {"sign", row("sign"), real, [](A a) { return sign(a["x"]); }},
+      {"floor", row("floor"), real, [](A a) { return floor(a["x"]); }},
       {"sigmoid", row("sigmoid"), analytic, [](A a) { return sigmoid(a["x"]); }, 1},
       {"tanh", row("tanh"), analytic, [](A a) { return tanh(a["x"]); }, 1},
       {"relu", row("relu"), analytic, [](A a) { return relu(a["x"]); }},
@@ -86,6 +94,7 @@ std::vector<Group> groups() {
       {"mul", row("operator*"), analytic, [](A a) { return a["a"] * a["b"]; }, 1},
       {"div", row("operator/"), analytic, [](A a) { return a["a"] / a["b"]; }},
       {"pow", row("pow"), analytic, [](A a) { return pow(a["a"], a["b"]); }},
+      {"atan2", row("atan2"), analytic, [](A a) { return atan2(a["a"], a["b"]); }},
       {"maximum", row("maximum"), real, [](A a) { return maximum(a["a"], a["b"]); }},
       {"minimum", row("minimum"), real, [](A a) { return minimum(a["a"], a["b"]); }},
       {"where", row("where"), analytic, [](A a) { return where(a["condition"], a["a"], a["b"]); }},
@@ -101,6 +110,8 @@ TEST_P(PointwiseReference, ValuesAndGradients) {
   for (const std::string& name : cases) {
     // PyTorch computes this power as a square root; see HalfPowersAreThoseOfStdPow.
     if (name == "pow_0.5/kink" || name == "pow_0.5/special") continue;
+    // Its sign of NaN is 0; see SignAndFloor. Its r^2 overflows; see Atan2AtItsBorders.
+    if (name == "sign/special" || name == "atan2/special") continue;
     const auto value = [&](const Arguments& a) { return std::vector{group.value(a)}; };
     // A power takes over the rounding of its logarithm, of up to 710, as a relative error.
     const double lost = name.starts_with("pow") ? 710 : 0;
@@ -139,6 +150,78 @@ TEST(Pointwise, HalfPowersAreThoseOfStdPow) {
   }
   EXPECT_TRUE(std::isnan(value_and_slope(root, -1, DType::float64).first));
   EXPECT_TRUE(std::isnan(value_and_slope(root, -1, DType::float64).second));
+}
+
+TEST(Pointwise, SignAndFloor) {
+  const double nan = std::nan("");
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Var x = parameter(Tensor({7}, {-2.5, -0.0, 0, 0.75, inf, -inf, nan}, dtype));
+    Tape tape;
+    const Var signs = sign(x);
+    const Var floors = floor(x);
+    expect_close(signs.tensor().to_vector(), std::vector<double>{-1, 0, 0, 1, 1, -1, nan}, 0);
+    expect_close(floors.tensor().to_vector(), std::vector<double>{-3, 0, 0, 0, inf, -inf, nan}, 0);
+    EXPECT_TRUE(std::signbit(signs.tensor().to_vector()[1]));
+    // 0 is added to the slopes of x, whatever it is.
+    const Var gradient = grad(total(signs + floors + x), {x})[0];
+    EXPECT_EQ(gradient.tensor().to_vector(), std::vector<double>(7, 1));
+  }
+  const Var z = Tensor({1}, {1}, DType::complex128);
+  EXPECT_EQ(error_of([&] { Var y = sign(z); }),
+            "sign: complex128 is not supported: it is not analytic");
+  EXPECT_EQ(error_of([&] { Var y = floor(z); }),
+            "floor: complex128 is not supported: it is not analytic");
+}
+
+TEST(Pointwise, Atan2AtItsBorders) {
+  const std::vector<double> edges{0.0, -0.0, 1, -1, inf, -inf, std::nan("")};
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const double tolerance = dtype == DType::float32 ? 1e-7 : 1e-16;
+    for (const double b : edges) {
+      for (const double a : edges) {
+        const auto one = [&](double number) { return Var(Tensor({1}, {number}, dtype)); };
+        const double angle = Var(atan2(one(a), one(b))).item();
+        expect_close(std::vector{angle}, std::vector{std::atan2(a, b)}, tolerance);
+        EXPECT_EQ(angle == 0 && std::signbit(angle), angle == 0 && std::signbit(a)) << a << b;
+      }
+    }
+  }
+  // Where x^2 + y^2 overflows or vanishes, the slopes x / r^2 and -y / r^2 do not.
+  for (const auto& [a, b] :
+       {std::pair{3e200, 4e200}, {4e-200, -3e-200}, {1e300, 1.0}, {1.0, inf}, {-inf, 1.0}}) {
+    const Var y = parameter(Tensor({1}, {a}, DType::float64));
+    const Var x = parameter(Tensor({1}, {b}, DType::float64));
+    Tape tape;
+    tape.backward(total(atan2(y, x)));
+    const double r = std::hypot(a, b);
+    const auto slope = [&](double part) { return std::isinf(r) ? 0 : part / r / r; };
+    expect_close(y.grad().to_vector(), std::vector{slope(b)}, 1e-15);
+    expect_close(x.grad().to_vector(), std::vector{slope(-a)}, 1e-15);
+  }
+}
+
+TEST(Pointwise, ExponentialsReachTheEndsOfTheirRange) {
+  const std::function<Var(const Var&)> exp_of = [](const Var& a) { return exp(a); };
+  const std::function<Var(const Var&)> expm1_of = [](const Var& a) { return expm1(a); };
+  struct End {
+    DType dtype;
+    double largest, smallest, vanishing;  // the last finite, normal and positive result is there
+  };
+  for (const auto& [dtype, largest, smallest, vanishing] :
+       {End{DType::float32, 88.722, -87.336, -103.97},
+        {DType::float64, 709.78, -708.39, -745.13}}) {
+    for (const auto& f : {exp_of, expm1_of}) {
+      EXPECT_LT(value_and_slope(f, largest, dtype).first, inf);
+      EXPECT_EQ(value_and_slope(f, largest + 0.01, dtype).first, inf);
+      EXPECT_EQ(value_and_slope(f, inf, dtype).first, inf);
+      EXPECT_TRUE(std::isnan(value_and_slope(f, std::nan(""), dtype).first));
+    }
+    const double last = value_and_slope(exp_of, smallest, dtype).first;
+    EXPECT_NEAR(last / std::exp(smallest), 1, 1e-5);
+    EXPECT_GT(value_and_slope(exp_of, vanishing, dtype).first, 0);
+    EXPECT_EQ(value_and_slope(exp_of, vanishing - 1, dtype).first, 0);
+    EXPECT_EQ(value_and_slope(exp_of, -inf, dtype).first, 0);
+  }
 }
 
 TEST(Pointwise, ErfIsThatOfTheStandardLibrary) {
@@ -236,6 +319,15 @@ TEST(Pointwise, HigherDerivatives) {
       {"abs", [](Vars x) { return abs(x[0]) * x[0]; }, 0.5, 2},
       {"sin", [](Vars x) { return sin(x[0]); }, -3, 3},
       {"cos", [](Vars x) { return cos(x[0]); }, -3, 3},
+      {"tan", [](Vars x) { return tan(x[0]); }, -1, 1},
+      {"sinh", [](Vars x) { return sinh(x[0]); }, -2, 2},
+      {"cosh", [](Vars x) { return cosh(x[0]); }, -2, 2},
+      {"asin", [](Vars x) { return asin(x[0]); }, -0.7, 0.7},
+      {"acos", [](Vars x) { return acos(x[0]); }, -0.7, 0.7},
+      {"atan", [](Vars x) { return atan(x[0]); }, -2, 2},
+      {"atan2", [](Vars x) { return atan2(x[0], x[1]); }, 0.5, 2, 2},
+      {"sign", [](Vars x) { return sign(x[0]) * x[0]; }, -2, -0.5},
+      {"floor", [](Vars x) { return floor(x[0]) * x[0]; }, 1.1, 1.9},
       {"erf", [](Vars x) { return erf(x[0]); }, -2, 2},
       {"sigmoid", [](Vars x) { return sigmoid(x[0]); }, -3, 3},
       {"tanh", [](Vars x) { return tanh(x[0]); }, -2, 2},

@@ -182,19 +182,26 @@ GradcheckRows unary_rows() {
       {"abs", [](const Var& x) -> Var { return abs(x); }, -2, 2, "abs"},
       {"sin", [](const Var& x) -> Var { return sin(x); }, -4, 4},
       {"cos", [](const Var& x) -> Var { return cos(x); }, -4, 4},
+      {"tan", [](const Var& x) -> Var { return tan(x); }, -1.2, 1.2},
+      {"sinh", [](const Var& x) -> Var { return sinh(x); }, -3, 3},
+      {"cosh", [](const Var& x) -> Var { return cosh(x); }, -3, 3},
+      {"asin", [](const Var& x) -> Var { return asin(x); }, -0.9, 0.9},
+      {"acos", [](const Var& x) -> Var { return acos(x); }, -0.9, 0.9},
+      {"atan", [](const Var& x) -> Var { return atan(x); }, -3, 3},
       {"erf", [](const Var& x) -> Var { return erf(x); }, -2, 2, "erf"},
       {"sigmoid", [](const Var& x) -> Var { return sigmoid(x); }, -4, 4},
       {"tanh", [](const Var& x) -> Var { return tanh(x); }, -3, 3},
       {"relu", [](const Var& x) -> Var { return relu(x); }, -2, 2},
       {"leaky_relu", [](const Var& x) -> Var { return leaky_relu(x, 0.1); }, -2, 2},
       {"elu", [](const Var& x) -> Var { return elu(x, 0.7); }, -2, 2},
-      // Further left 1 + erf(x / sqrt(2)) loses digits in float32.
-      {"gelu", [](const Var& x) -> Var { return gelu(x); }, -1, 2, "gelu"},
+      {"gelu", [](const Var& x) -> Var { return gelu(x); }, -8, 4, "gelu"},
       {"softplus", [](const Var& x) -> Var { return softplus(x); }, -3, 3},
       {"silu", [](const Var& x) -> Var { return silu(x); }, -3, 3},
-      {"clip", [](const Var& x) -> Var { return clip(x, -0.5, 0.75); }, -1, 1, "clip"}};
+      {"clip", [](const Var& x) -> Var { return clip(x, -0.5, 0.75); }, -1, 1, "clip"},
+      {"sign", [](const Var& x) -> Var { return sign(x); }, -2, -0.2, "sign"},
+      {"floor", [](const Var& x) -> Var { return floor(x); }, 1.1, 1.9, "floor"}};
   // Those of which a random input may be constant or zero all over.
-  const std::set<std::string> flat{"relu", "clip"};
+  const std::set<std::string> flat{"relu", "clip", "sign", "floor"};
   GradcheckRows rows;
   for (const Unary& each : table) {
     GradcheckRows more = unary_patterns(each.name, each.f, each.low, each.high, each.not_analytic);
@@ -232,6 +239,18 @@ GradcheckRows pow_extremum_and_clip_rows() {
   rows.push_back(at(
       "pow", "a number to x", [](const Var& x) -> Var { return pow(1.5, x); }, {-1, 0, 2},
       Verdict::correct));
+
+  const BinaryOp angle = [](const Var& a, const Var& b) -> Var { return atan2(a, b); };
+  append(rows, binary_patterns("atan2", angle, any, {{}, 0.5, 2}));
+  GradcheckRows angles = aliased("atan2", angle, 0.5, 2);
+  angles[0].inputs[0].expected = Verdict::zero;  // of x and x it is pi / 4
+  append(rows, angles);
+  rows.push_back(at(
+      "sign", "either side of 0", [](const Var& x) -> Var { return sign(x); }, {-2, 1e-3},
+      Verdict::zero, "sign"));
+  rows.push_back(at(
+      "floor", "between whole numbers", [](const Var& x) -> Var { return floor(x); }, {-2.5, 0.5},
+      Verdict::zero, "floor"));
 
   const BinaryOp larger = [](const Var& a, const Var& b) -> Var { return maximum(a, b); };
   const BinaryOp smaller = [](const Var& a, const Var& b) -> Var { return minimum(a, b); };
