@@ -70,7 +70,7 @@ try() {
 # processors [CTEST ARGS]
 processors() {
   local isa asked own options=(-DXGRAD_BUILD_TESTS=ON -DXGRAD_BUILD_EXAMPLES=ON)
-  need libcli11-dev libgtest-dev
+  need libboost-dev libcli11-dev libgtest-dev
   for isa in x86-64-v2 x86-64-v3 x86-64-v4 native; do
     if has "$isa"; then
       case $isa in
