@@ -1,8 +1,12 @@
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdlib>
 #include <new>
-#include <vector>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <xgrad/core/pool.hpp>
 
@@ -16,6 +20,7 @@ constexpr std::size_t alignment = 64;
 struct alignas(alignment) Header {
   std::size_t size_class;
   const void* owner;  ///< the pool it came from
+  Header* next;       ///< of its list, while it is unused: to release a block needs no memory
 };
 
 void* system_allocate(std::size_t bytes) {
@@ -43,41 +48,45 @@ std::size_t class_bytes(std::size_t size_class) {
 // A block may be released after its thread's pool is gone (by another thread_local's destructor).
 thread_local bool pool_alive = false;
 
+constexpr std::size_t worth_a_trim = std::size_t{1} << 20;  // bytes
+
+/// The C library keeps what lies between blocks in use, unless it is told.
+void trim_system() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
+}
+
 class Pool {
  public:
   ~Pool() { trim(); }
 
   void* allocate(std::size_t bytes) {
+    if (--until_review_ == 0) review();
     const std::size_t size_class = size_class_of(bytes);
-    auto& list = lists_[size_class];
-    if (list.empty()) {
-      ++statistics_.system_allocations;
-      auto* header = new (system_allocate(class_bytes(size_class) + sizeof(Header))) Header;
-      header->size_class = size_class;
-      header->owner = this;
-      return header + 1;
+    const std::size_t largest = std::min(size_class + larger_classes, lists_.size() - 1);
+    for (std::size_t i = size_class; i <= largest; ++i) {
+      if (lists_[i].first) {
+        --cached_;
+        return lists_[i].take() + 1;
+      }
     }
-    statistics_.cached_bytes -= class_bytes(size_class);
-    Header* header = list.back();
-    list.pop_back();
+    auto* header = new (system_allocate(class_bytes(size_class) + sizeof(Header))) Header;
+    ++system_allocations_;
+    header->size_class = size_class;
+    header->owner = this;
     return header + 1;
   }
 
   void release(Header* header) {
     // What comes from another thread goes back to the system: nobody here would ask for it again.
     if (header->owner != this) return free(header);
-    auto& list = lists_[header->size_class];
-    if (list.size() == list.capacity()) ++statistics_.system_allocations;
-    list.push_back(header);
-    statistics_.cached_bytes += class_bytes(header->size_class);
+    lists_[header->size_class].put(header);
+    most_cached_ = std::max(most_cached_, ++cached_);
   }
 
   void trim() {
-    for (auto& list : lists_) {
-      for (Header* header : list) free(header);
-      list.clear();
-    }
-    statistics_.cached_bytes = 0;
+    for (List& list : lists_) give_back(list, list.count);
   }
 
   static void free(Header* header) {
@@ -85,11 +94,68 @@ class Pool {
     std::free(header);
   }
 
-  const PoolStatistics& statistics() const { return statistics_; }
+  PoolStatistics statistics() const {
+    PoolStatistics result{system_allocations_, 0};
+    for (std::size_t i = 0; i < lists_.size(); ++i) {
+      result.cached_bytes += lists_[i].count * class_bytes(i);
+    }
+    return result;
+  }
 
  private:
-  std::array<std::vector<Header*>, 4 * 58> lists_;
-  PoolStatistics statistics_;
+  /// Where a class has no block, one of up to twice the size serves: so tensors whose shape differs
+  /// from step to step share their memory.
+  static constexpr std::size_t larger_classes = 4;
+
+  // From one review to the next a training step takes place many times over, for it takes each of
+  // its blocks but a few times. Should one be longer, no more than one allocation in 32 is the
+  // system's for that.
+  static constexpr std::size_t least_period = std::size_t{1} << 14;
+  static constexpr std::size_t period_per_block = 32;
+
+  struct List {
+    Header* first = nullptr;
+    std::size_t count = 0;
+    std::size_t unused = 0;  ///< the least `count` since the last review
+
+    Header* take() {
+      Header* header = first;
+      first = header->next;
+      unused = std::min(unused, --count);
+      return header;
+    }
+    void put(Header* header) {
+      header->next = first;
+      first = header;
+      ++count;
+    }
+  };
+
+  /// Gives back as many blocks of each class as have been unused since the last review.
+  void review() {
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < lists_.size(); ++i) {
+      bytes += lists_[i].unused * class_bytes(i);
+      give_back(lists_[i], lists_[i].unused);
+      lists_[i].unused = lists_[i].count;
+    }
+    if (bytes >= worth_a_trim) trim_system();
+    until_review_ = least_period + period_per_block * most_cached_;
+    most_cached_ = cached_;
+  }
+
+  void give_back(List& list, std::size_t blocks) {
+    for (; blocks > 0; --blocks) {
+      free(list.take());
+      --cached_;
+    }
+  }
+
+  std::array<List, 4 * 58> lists_;
+  std::size_t system_allocations_ = 0;
+  std::size_t cached_ = 0;                   ///< blocks in the lists
+  std::size_t most_cached_ = 0;              ///< since the last review
+  std::size_t until_review_ = least_period;  ///< allocations
 };
 
 /// Of one thread. The memory of tensors is reused for tensors only, since other threads may be
@@ -145,8 +211,8 @@ void Buffer::destroy(Buffer* buffer) noexcept { release(&Pools::buffers, buffer)
 }  // namespace detail
 
 PoolStatistics pool_statistics() {
-  const PoolStatistics& objects = detail::pools().objects.statistics();
-  const PoolStatistics& buffers = detail::pools().buffers.statistics();
+  const PoolStatistics objects = detail::pools().objects.statistics();
+  const PoolStatistics buffers = detail::pools().buffers.statistics();
   return {objects.system_allocations + buffers.system_allocations,
           objects.cached_bytes + buffers.cached_bytes};
 }
@@ -154,6 +220,7 @@ PoolStatistics pool_statistics() {
 void trim_pool() {
   detail::pools().objects.trim();
   detail::pools().buffers.trim();
+  detail::trim_system();
 }
 
 }  // namespace xgrad

@@ -17,14 +17,17 @@ struct PoolStatistics {
 };
 PoolStatistics pool_statistics();
 
-/// Returns this thread's unused memory to the system.
+/// Returns this thread's unused memory to the system: with glibc whole pages leave the process,
+/// also those that other parts of the program have freed; another C library may keep them. Memory
+/// that was not in use for a while (many training steps) is returned without being asked.
 void trim_pool();
 
 namespace detail {
 
 /// Memory from size-class free lists of this thread: a training loop in its steady state never
-/// reaches malloc. Aligned to 64 bytes, not cleared. With XGRAD_POOL_MALLOC it is plain malloc, so
-/// that sanitizers see every block.
+/// reaches malloc, and what no step needs any longer is given back after a while. Aligned to 64
+/// bytes, not cleared. With XGRAD_POOL_MALLOC it is plain malloc, so that sanitizers see every
+/// block.
 void* pool_allocate(std::size_t bytes);
 void pool_release(void* memory) noexcept;
 

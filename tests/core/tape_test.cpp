@@ -813,7 +813,7 @@ TEST(Memory, TrainingLoopIsFlat) {
   for (int i = 0; i < 10000; ++i) step();
   const PoolStatistics after = pool_statistics();
   EXPECT_EQ(after.system_allocations, before.system_allocations);
-  EXPECT_EQ(after.cached_bytes, before.cached_bytes);
+  EXPECT_LE(after.cached_bytes, before.cached_bytes);
 }
 
 TEST(Memory, GradientsFromOtherThreadsDoNotPileUp) {
