@@ -62,21 +62,23 @@ void FastBackward::bind_parameters() {
 
 void FastBackward::publish_parameters() {
   // All before any: a deferred product may read a gradient that lies in that of another parameter,
-  // to which the old one is added below; and a watch may throw.
+  // to which the old one is added below; and whatever may throw comes before all changes.
   for (std::uint32_t slot : tape_.parameter_slots) {
     if (touched(slot)) finish(slot);
   }
   for (std::uint32_t slot : tape_.parameter_slots) {
-    if (!touched(slot)) continue;
-    Parameter& parameter = *tape_.slots[slot].parameter;
-    const Tensor gradient = storage_[slot].take();
-    if (parameter.has_gradient) {
-      add_to({gradient.bytes(), false}, gradient, gradient.shape(), parameter.gradient);
-    }
-    parameter.gradient = gradient;
-    parameter.has_gradient = true;
+    const Parameter& parameter = *tape_.slots[slot].parameter;
+    if (!touched(slot) || !parameter.has_gradient) continue;
+    const Tensor& gradient = storage_[slot].memory();
+    add_to({gradient.bytes(), false}, gradient, gradient.shape(), parameter.gradient);
   }
   join();  // who has the address of a gradient's memory may read it now
+  for (std::uint32_t slot : tape_.parameter_slots) {
+    if (!touched(slot)) continue;
+    Parameter& parameter = *tape_.slots[slot].parameter;
+    parameter.gradient = storage_[slot].take();
+    parameter.has_gradient = true;
+  }
 }
 
 void FastBackward::keep(std::uint32_t slot) { state_[slot].keep = true; }

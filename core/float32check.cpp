@@ -3,11 +3,11 @@
 #include <iomanip>
 #include <limits>
 #include <ostream>
-#include <sstream>
 
 #include <xgrad/core/float32check.hpp>
 #include <xgrad/core/rounding_model.hpp>
 #include <xgrad/core/subject.hpp>
+#include <xgrad/core/text_stream.hpp>
 
 namespace xgrad {
 
@@ -125,7 +125,7 @@ Float32Report float32check(const std::function<Results()>& f, const CheckedInput
     throw Error("float32check: samples is " + std::to_string(options.samples) +
                 ": it must be at least 1");
   }
-  const KeptInputs kept(inputs);
+  const KeptParameters kept(inputs.converted);
   inputs.convert(DType::float32);
   inputs.convert(DType::float64);
   Subject subject(f, inputs, options.generators);
@@ -191,14 +191,14 @@ Float32Report float32check(const std::function<Results()>& f, const CheckedInput
 Float32Report float32check(const CheckedFunction& f, const std::vector<NamedVar>& inputs,
                            const Float32Options& options) {
   const InputCopies copies(inputs);
-  const CheckedInputs checked{copies.checked, [&](DType dtype) { copies.convert(dtype); }};
+  const CheckedInputs checked{copies.checked, copies.vars};
   return float32check([&] { return f(copies.vars); }, checked, options);
 }
 
 }  // namespace detail
 
 std::ostream& operator<<(std::ostream& stream, const Float32Report& report) {
-  std::ostringstream text;
+  detail::TextStream text;
   text << "float32check: " << name(report.verdict) << ", longest reduction "
        << report.longest_reduction << " terms";
   if (!report.note.empty()) text << "; " << report.note;

@@ -1,7 +1,7 @@
-#include <sstream>
 #include <string_view>
 
 #include <xgrad/core/formula.hpp>
+#include <xgrad/core/text_stream.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -29,7 +29,7 @@ Text write(const ExpressionType& type, const double* constants, int index) {
   constexpr int atom = 9;
   const TreeNode& node = type.nodes[index];
   if (node.constant) {
-    std::ostringstream number;
+    TextStream number;
     number << constants[node.index];
     return {number.str(), constants[node.index] < 0 ? prefix_precedence : atom};
   }

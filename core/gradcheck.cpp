@@ -470,10 +470,7 @@ GradcheckReport gradgradcheck(const std::function<Results()>& f, const CheckedIn
     covectors.push_back(parameter(Tensor(results[i].shape(), weights), name));
     all.checked.push_back({name, covectors.back()});
   }
-  all.convert = [&](DType dtype) {
-    inputs.convert(dtype);
-    for (const Var& covector : covectors) covector.convert(dtype);
-  };
+  all.converted.insert(all.converted.end(), covectors.begin(), covectors.end());
   std::vector<Var> xs;
   for (const NamedVar& input : inputs.checked) xs.push_back(input.var);
   const auto gradient = [&]() -> Results {
@@ -499,21 +496,17 @@ InputCopies::InputCopies(const std::vector<NamedVar>& inputs) {
   }
 }
 
-void InputCopies::convert(DType dtype) const {
-  for (const Var& var : vars) var.convert(dtype);
-}
-
 GradcheckReport gradcheck(const CheckedFunction& f, const std::vector<NamedVar>& inputs,
                           const GradcheckOptions& options) {
   const InputCopies copies(inputs);
-  const CheckedInputs checked{copies.checked, [&](DType dtype) { copies.convert(dtype); }};
+  const CheckedInputs checked{copies.checked, copies.vars};
   return gradcheck([&] { return f(copies.vars); }, checked, options);
 }
 
 GradcheckReport gradgradcheck(const CheckedFunction& f, const std::vector<NamedVar>& inputs,
                               const GradcheckOptions& options) {
   const InputCopies copies(inputs);
-  const CheckedInputs checked{copies.checked, [&](DType dtype) { copies.convert(dtype); }};
+  const CheckedInputs checked{copies.checked, copies.vars};
   return gradgradcheck([&] { return f(copies.vars); }, checked, options);
 }
 

@@ -158,11 +158,13 @@ GradcheckReport gradcheck(const CheckedFunction& f, const std::vector<NamedVar>&
 GradcheckReport gradgradcheck(const CheckedFunction& f, const std::vector<NamedVar>& inputs,
                               const GradcheckOptions& options);
 
-/// What f reads: float64 parameters that are checked and put back, and how to bring them and
-/// whatever else belongs to f to another dtype.
+/// What f reads: float64 parameters that are checked, and all that go to another dtype with them;
+/// they are put back.
 struct CheckedInputs {
   std::vector<NamedVar> checked;
-  std::function<void(DType)> convert;
+  std::vector<Var> converted;
+
+  void convert(DType dtype) const { detail::convert(converted, dtype); }
 };
 
 /// The check itself, of a function that reads its inputs by itself.
@@ -175,7 +177,6 @@ GradcheckReport gradgradcheck(const std::function<Results()>& f, const CheckedIn
 /// and what to check.
 struct InputCopies {
   explicit InputCopies(const std::vector<NamedVar>& inputs);
-  void convert(DType dtype) const;
 
   std::vector<Var> vars;
   std::vector<NamedVar> checked;

@@ -2,15 +2,15 @@
 #include <cmath>
 #include <iomanip>
 #include <ostream>
-#include <sstream>
 
 #include <xgrad/core/gradcheck.hpp>
+#include <xgrad/core/text_stream.hpp>
 
 namespace xgrad {
 namespace {
 
 std::string number(double x, int digits) {
-  std::ostringstream text;
+  detail::TextStream text;
   text << std::setprecision(digits) << x;
   return text.str();
 }
@@ -108,7 +108,7 @@ const char* name(Verdict verdict) {
 }
 
 std::ostream& operator<<(std::ostream& stream, const GradcheckReport& report) {
-  std::ostringstream text;
+  detail::TextStream text;
   text << "gradcheck: " << name(report.verdict);
   if (!report.note.empty()) text << " (" << report.note << ')';
   text << ", " << report.entries << " entries "

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <iomanip>
 #include <ostream>
-#include <sstream>
 
 #include <xgrad/core/recorder.hpp>
 #include <xgrad/core/tape_watch.hpp>
+#include <xgrad/core/text_stream.hpp>
 
 namespace xgrad {
 
@@ -12,7 +12,7 @@ FlightRecorder::FlightRecorder(const FlightRecorderOptions& options)
     : data_(std::make_shared<detail::RecorderData>()) {
   const auto check = [](bool good, const char* option, const auto& value, const char* rule) {
     if (good) return;
-    std::ostringstream text;
+    detail::TextStream text;
     text << "flight recorder: " << option << " is " << value << ": it must be " << rule;
     throw Error(text.str());
   };
@@ -42,7 +42,7 @@ std::vector<Saturation> FlightRecorder::saturations() const {
 std::string to_string(const NonFinite& found) {
   const bool forward = found.pass == NonFinite::Pass::forward;
   const auto kind = [](const ValueRange& range) { return range.nans > 0 ? "NaN" : "inf"; };
-  std::ostringstream text;
+  detail::TextStream text;
   text << (forward ? "forward: " : "backward: ");
   switch (found.cause) {
     case NonFinite::Cause::given:
@@ -104,12 +104,12 @@ std::ostream& operator<<(std::ostream& out, const FlightRecorder& recorder) {
   };
   std::vector<Norms> norms;
   for (const GradientNorm& row : recorder.gradient_norms()) {
-    std::ostringstream what;
+    detail::TextStream what;
     what << "gradient norms of state " << row.state << title(row.place);
     auto line = std::find_if(norms.begin(), norms.end(),
                              [&](const Norms& each) { return each.what == what.str(); });
     if (line == norms.end()) line = norms.insert(line, {what.str(), {}});
-    std::ostringstream value;
+    detail::TextStream value;
     value << ' ' << std::setprecision(3) << row.norm;
     line->values += value.str();
   }
@@ -121,7 +121,7 @@ std::ostream& operator<<(std::ostream& out, const FlightRecorder& recorder) {
   };
   std::vector<Share> shares;
   for (const Saturation& row : recorder.saturations()) {
-    std::ostringstream what;
+    detail::TextStream what;
     what << "saturation of " << row.activation;
     if (row.expression != row.activation) what << " in " << row.expression;
     what << title(row.place);
@@ -133,7 +133,7 @@ std::ostream& operator<<(std::ostream& out, const FlightRecorder& recorder) {
     line->low += row.low * samples;
     line->high += row.high * samples;
   }
-  std::ostringstream text;
+  detail::TextStream text;
   text << std::setprecision(3);
   for (const Norms& line : norms) text << line.what << " by step:" << line.values << '\n';
   for (const Share& line : shares) {

@@ -61,18 +61,9 @@ void ReplayedGenerators::rewind() const {
   for (std::size_t i = 0; i < states_.size(); ++i) *generators_[i] = states_[i];
 }
 
-KeptInputs::KeptInputs(const CheckedInputs& inputs) : inputs_(inputs) {
-  for (const NamedVar& input : inputs.checked) values_.push_back(input.var.tensor().copy());
-}
-
-KeptInputs::~KeptInputs() {
-  inputs_.convert(DType::float64);
-  for (std::size_t i = 0; i < values_.size(); ++i) inputs_.checked[i].var.assign(values_[i]);
-}
-
 Subject::Subject(const std::function<Results()>& f, const CheckedInputs& inputs,
                  const std::vector<Generator*>& generators)
-    : f_(f), inputs_(inputs), generators_(generators), kept_(inputs) {
+    : f_(f), inputs_(inputs), generators_(generators), kept_(inputs.converted) {
   for (const NamedVar& input : inputs.checked) {
     origin_.push_back(input.var.tensor().to_vector());
   }
@@ -175,11 +166,9 @@ std::vector<bool> Subject::reached_inputs(const Results& results) const {
 }
 
 ComplexStep::ComplexStep(Subject& subject, const std::vector<double>& covector)
-    : subject_(subject), covector_(covector) {
+    : subject_(subject), covector_(covector), kept_(subject.inputs_.converted) {
   subject_.inputs_.convert(DType::complex128);
 }
-
-ComplexStep::~ComplexStep() { subject_.inputs_.convert(DType::float64); }
 
 ComplexStep::Derivative ComplexStep::along(std::size_t input, const std::vector<double>& direction,
                                            double step) {

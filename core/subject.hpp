@@ -34,19 +34,6 @@ class ReplayedGenerators {
   std::vector<Generator> states_;
 };
 
-/// Puts values and dtypes of inputs back.
-class KeptInputs {
- public:
-  explicit KeptInputs(const CheckedInputs& inputs);
-  ~KeptInputs();
-  KeptInputs(const KeptInputs&) = delete;
-  KeptInputs& operator=(const KeptInputs&) = delete;
-
- private:
-  const CheckedInputs& inputs_;
-  std::vector<Tensor> values_;
-};
-
 /// While it lives, the inputs' values may change.
 class Subject {
  public:
@@ -87,7 +74,7 @@ class Subject {
   const std::function<Results()>& f_;
   const CheckedInputs& inputs_;
   ReplayedGenerators generators_;
-  KeptInputs kept_;
+  KeptParameters kept_;
   std::vector<std::vector<double>> origin_;
   Index evaluations_ = 0;
 };
@@ -100,7 +87,6 @@ inline constexpr double imaginary_step = 0x1p-500;
 class ComplexStep {
  public:
   ComplexStep(Subject& subject, const std::vector<double>& covector);
-  ~ComplexStep();
   ComplexStep(const ComplexStep&) = delete;
   ComplexStep& operator=(const ComplexStep&) = delete;
 
@@ -120,6 +106,7 @@ class ComplexStep {
 
   Subject& subject_;
   const std::vector<double>& covector_;
+  KeptParameters kept_;
 };
 
 }  // namespace xgrad::detail

@@ -1,3 +1,6 @@
+#include <unordered_map>
+#include <utility>
+
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/fast_backward.hpp>
 #include <xgrad/core/functional_backward.hpp>
@@ -56,15 +59,16 @@ void Tape::backward(const Var& y, const Tensor& seed, BackwardOptions options) {
     pass.seed(y, seed);
     pass.run(false);
     const detail::RecordingScope no_recording(false);
+    std::vector<std::pair<detail::Parameter*, Tensor>> sums;
     for (std::uint32_t slot : tape.parameter_slots) {
       const Var gradient = pass.gradient_of(slot);
       if (!gradient.defined()) continue;
       detail::Parameter& parameter = *tape.slots[slot].parameter;
       Var sum = gradient;
       if (parameter.has_gradient) sum = Var(parameter.gradient) + gradient;
-      parameter.gradient = detail::contiguous(sum.tensor());
-      parameter.has_gradient = true;
+      sums.emplace_back(&parameter, detail::contiguous(sum.tensor()));
     }
+    for (auto& [parameter, sum] : sums) detail::set_gradient(*parameter, std::move(sum));
     return;
   }
   detail::FastBackward pass(tape);
@@ -129,11 +133,17 @@ void add_gradients(std::span<const Var> parameters,
                                 gradients[i].tensor());
     }
   }
+  std::unordered_map<detail::Parameter*, Tensor> sums;
   for (const std::vector<Var>& gradients : gradients_per_tape) {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      parameters[i].add_grad(gradients[i].tensor());
+      detail::Parameter& parameter = parameters[i].parameter("add_gradients");
+      const Tensor& gradient = gradients[i].tensor();
+      const auto [sum, is_first] = sums.try_emplace(&parameter, parameter.gradient);
+      const bool assigns = is_first && !parameter.has_gradient;
+      sum->second = assigns ? gradient.copy() : detail::sum_of(sum->second, gradient);
     }
   }
+  for (auto& [parameter, sum] : sums) detail::set_gradient(*parameter, std::move(sum));
 }
 
 }  // namespace xgrad

@@ -73,18 +73,24 @@ bool Slot::used_once(const Region& region) const {
                      [this](std::uint32_t n) { return n + uses == 1; });
 }
 
-TapeData::TapeData(TapeMode mode)
-    : id_(next_id++),
-      mode_(mode),
-      begun_(++scopes_begun),
-      outer_(innermost),
-      watch_(TapeWatch::begin(id_)) {
-  nodes.reserve(last_size.nodes);
-  slots.reserve(last_size.slots);
-  inputs_.reserve(last_size.inputs);
+TapeData::Life::Life(std::uint64_t id) : id_(id) {
   LiveTapes& tapes = live_tapes();
   const std::lock_guard lock(tapes.mutex);
   tapes.ids.push_back(id_);
+}
+
+TapeData::Life::~Life() {
+  LiveTapes& tapes = live_tapes();
+  const std::lock_guard lock(tapes.mutex);
+  std::erase(tapes.ids, id_);
+}
+
+TapeData::TapeData(TapeMode mode)
+    : id_(next_id++), life_(id_), mode_(mode), begun_(++scopes_begun), outer_(innermost) {
+  nodes.reserve(last_size.nodes);
+  slots.reserve(last_size.slots);
+  inputs_.reserve(last_size.inputs);
+  watch_ = TapeWatch::begin(id_);
   innermost = this;
 }
 
@@ -95,11 +101,6 @@ TapeData::~TapeData() {
       *tape = outer_;
       break;
     }
-  }
-  {
-    LiveTapes& tapes = live_tapes();
-    const std::lock_guard lock(tapes.mutex);
-    std::erase(tapes.ids, id_);
   }
   last_size = {nodes.size(), slots.size(), inputs_.size()};
   for (std::uint32_t i = 0; i < nodes.size(); ++i) release(i);
@@ -150,25 +151,27 @@ std::uint32_t TapeData::slot_of(const Var& x) {
 }
 
 std::uint32_t TapeData::parameter_slot(const Ref<Parameter>& parameter) {
-  const auto [place, is_new] =
-      slot_of_parameter_.try_emplace(parameter.get(), static_cast<std::uint32_t>(slots.size()));
-  if (is_new) {
-    Slot slot;
+  const auto known = slot_of_parameter_.find(parameter.get());
+  if (known == slot_of_parameter_.end()) {
+    const auto index = static_cast<std::uint32_t>(slots.size());
+    Slot& slot = slots.emplace_back();
     slot.shape = parameter->value.shape();
     slot.dtype = parameter->value.dtype();
     slot.base = parameter->value.address();
     slot.parameter = parameter;
     slot.version = parameter->version;
-    parameter_slots.push_back(static_cast<std::uint32_t>(slots.size()));
-    slots.push_back(std::move(slot));
-  } else if (const Slot& slot = slots[place->second];
-             slot.dtype != parameter->value.dtype() || slot.base != parameter->value.address()) {
+    parameter_slots.push_back(index);
+    slot_of_parameter_.emplace(parameter.get(), index);  // last: nothing finds an unfinished slot
+    return index;
+  }
+  if (const Slot& slot = slots[known->second];
+      slot.dtype != parameter->value.dtype() || slot.base != parameter->value.address()) {
     // Perhaps there and back: its views have other memory now.
     throw Error("tape: parameter '" + parameter->name + "' was converted to " +
                 name(parameter->value.dtype()) + " after tape " + std::to_string(id_) +
                 " had recorded it");
   }
-  return place->second;
+  return known->second;
 }
 
 void TapeData::note_constant(const Ref<Parameter>& parameter) {
@@ -184,37 +187,57 @@ Input TapeData::input(const Var& x) {
 }
 
 Var TapeData::record(Operation* operation, std::span<const Var> inputs, const Tensor& value) {
-  const auto node = static_cast<std::uint32_t>(nodes.size());
-  NodeRecord record{operation, static_cast<std::uint32_t>(inputs_.size()),
-                    static_cast<std::uint32_t>(inputs.size()), no_slot};
+  const std::size_t node_count = nodes.size();
+  const std::size_t input_count = inputs_.size();
+  Ref<VarData> data;
+  try {
+    data = VarData::make(value);
+    add_node(operation, inputs, value);
+  } catch (...) {
+    operation->~Operation();
+    nodes.erase(nodes.begin() + static_cast<std::ptrdiff_t>(node_count), nodes.end());
+    inputs_.erase(inputs_.begin() + static_cast<std::ptrdiff_t>(input_count), inputs_.end());
+    throw;
+  }
+  data->tape = id_;
+  data->slot = nodes.back().slot;
+  if (watch_) [[unlikely]]
+    watch_->recorded(*this, static_cast<std::uint32_t>(node_count), value);
+  return Var(std::move(data));
+}
+
+// Counts the uses last, when nothing throws any more.
+void TapeData::add_node(Operation* operation, std::span<const Var> inputs, const Tensor& value) {
+  const std::size_t first = inputs_.size();
   for (const Var& x : inputs) {
     const Input& input = inputs_.emplace_back(this->input(x));
+    if (input.slot == no_slot) continue;
+    Slot& slot = slots[input.slot];
+    if (slot.slice_uses.empty() && input.region.last - input.region.first != slot.slices()) {
+      slot.slice_uses.resize(static_cast<std::size_t>(slot.slices()));
+    }
+  }
+  const auto node = static_cast<std::uint32_t>(nodes.size());
+  nodes.push_back({operation, static_cast<std::uint32_t>(first),
+                   static_cast<std::uint32_t>(inputs.size()),
+                   static_cast<std::uint32_t>(slots.size())});
+  Slot& output = slots.emplace_back();
+  output.shape = value.shape();
+  output.dtype = value.dtype();
+  output.base = value.address();
+  output.producer = node;
+  for (const Input& input : this->inputs(node)) {
     if (input.slot == no_slot) continue;
     Slot& slot = slots[input.slot];
     const Region& region = input.region;
     if (region.last - region.first == slot.slices()) {
       ++slot.uses;
-    } else {
-      if (slot.slice_uses.empty()) slot.slice_uses.resize(static_cast<std::size_t>(slot.slices()));
-      for (Index i = region.first; i < region.last; ++i) {
-        ++slot.slice_uses[static_cast<std::size_t>(i)];
-      }
+      continue;
+    }
+    for (Index i = region.first; i < region.last; ++i) {
+      ++slot.slice_uses[static_cast<std::size_t>(i)];
     }
   }
-  record.slot = static_cast<std::uint32_t>(slots.size());
-  nodes.push_back(record);
-  Slot& slot = slots.emplace_back();
-  slot.shape = value.shape();
-  slot.dtype = value.dtype();
-  slot.base = value.address();
-  slot.producer = node;
-
-  Ref<VarData> data = VarData::make(value);
-  data->tape = id_;
-  data->slot = record.slot;
-  if (watch_) [[unlikely]]
-    watch_->recorded(*this, node, value);
-  return Var(std::move(data));
 }
 
 void TapeData::release(std::uint32_t node) {

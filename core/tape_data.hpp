@@ -101,7 +101,8 @@ class TapeData {
   /// The slot of x on this tape, no_slot for a constant. Throws if x belongs to another live tape.
   std::uint32_t slot_of(const Var& x);
 
-  /// Appends a node. The operation is from `make`.
+  /// Appends a node. The operation is from `make`; if this throws, it is gone and the record as it
+  /// was.
   Var record(Operation* operation, std::span<const Var> inputs, const Tensor& value);
 
   template <class T, class... Args>
@@ -136,11 +137,25 @@ class TapeData {
     std::uint64_t version;
   };
 
+  /// An entry in the list of all live tapes.
+  class Life {
+   public:
+    explicit Life(std::uint64_t id);
+    ~Life();
+    Life(const Life&) = delete;
+    Life& operator=(const Life&) = delete;
+
+   private:
+    std::uint64_t id_;
+  };
+
+  void add_node(Operation* operation, std::span<const Var> inputs, const Tensor& value);
   std::uint32_t parameter_slot(const Ref<Parameter>& parameter);
   void note_constant(const Ref<Parameter>& parameter);
   void* allocate(std::size_t bytes, std::size_t alignment);
 
   std::uint64_t id_;
+  Life life_;
   TapeMode mode_;
   bool consumed_ = false;
   std::uint64_t begun_;  ///< when, in the order of this thread's tapes and suspensions

@@ -137,10 +137,10 @@ std::shared_ptr<TapeWatch> TapeWatch::begin(std::uint64_t tape) {
   const std::shared_ptr<RecorderData>& recorder = recorders.back();
   const Index every = recorder->options.sample_every;
   const bool sampled = every > 0 && recorder->tapes % every == 0;
-  ++recorder->tapes;
   auto watch = std::make_shared<TapeWatch>(recorder, tape, sampled);
   watch->nodes_.reserve(recorder->most_nodes);
   watch->scopes_.reserve(recorder->most_scopes);
+  ++recorder->tapes;
   if (sampled) recorder->sampled = watch;
   return watch;
 }
@@ -167,9 +167,9 @@ void TapeWatch::set_module(const Var& parameter, const std::string& name) {
 
 void TapeWatch::add_state(const Var& x, Index number) {
   if (!sampled_ || !x.defined() || x.data()->tape != tape_) return;
-  states_of_slot_.emplace(x.data()->slot, states_.size());
   const Tensor& value = x.tensor();
   states_.push_back({scope_, number, value.bytes(), value.shape(), value.strides(), 0});
+  states_of_slot_.emplace(x.data()->slot, states_.size() - 1);
 }
 
 // -- forward --------------------------------------------------------------------------------------
@@ -186,7 +186,8 @@ bool TapeWatch::stops_at(const Tensor& x) const {
 
 void TapeWatch::recorded(const TapeData& tape, std::uint32_t node, const Tensor& value) {
   const Operation& operation = *tape.nodes[node].operation;
-  nodes_.push_back({scope_, operation.name()});
+  nodes_.resize(node + 1);  // if memory ran out here, the node before is missing
+  nodes_[node] = {scope_, operation.name()};
   if (in_pass_) return;  // a recorded backward pass, where gradients are checked
   if (!moves_checked_numbers(tape, node) && stops_at(value)) stop_forward(tape, node, value);
   if (!sampled_) return;
@@ -197,9 +198,9 @@ void TapeWatch::recorded(const TapeData& tape, std::uint32_t node, const Tensor&
 void TapeWatch::sample(std::span<const Input> inputs, FusedExpression expression,
                        const Shape& shape) {
   const ExpressionType& type = *expression.type;
-  const auto [place, is_new] = activations_.try_emplace(&type);
-  Activations& activations = place->second;
-  if (is_new) {
+  auto place = activations_.find(&type);
+  if (place == activations_.end()) {
+    Activations activations;
     activations.needed.resize(static_cast<std::size_t>(type.node_count));
     for (int i = type.node_count; i-- > 0;) {
       const TreeNode& node = type.nodes[i];
@@ -212,7 +213,9 @@ void TapeWatch::sample(std::span<const Input> inputs, FusedExpression expression
         activations.needed[arg_of(node, k)] = 1;
       }
     }
+    place = activations_.emplace(&type, std::move(activations)).first;
   }
+  const Activations& activations = place->second;
   if (activations.nodes.empty()) return;
   const RecordingScope no_recording(false);
   const std::vector<Index> positions = spread(element_count(shape), recorder_->options.samples);

@@ -1,9 +1,11 @@
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -253,9 +255,12 @@ void set_threads(int n) {
   if (n < 1) throw Error("set_threads: n is " + std::to_string(n) + ": it must be at least 1");
   if (inside_part) throw Error("set_threads: called by an op that threads are computing");
   const std::lock_guard lock(workers_mutex);
-  static const int handlers =
-      ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-  if (handlers != 0) throw std::system_error(handlers, std::generic_category(), "set_threads");
+  [[maybe_unused]] static const bool forks = [] {
+    const int error = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    if (error == ENOMEM) throw std::bad_alloc();
+    if (error != 0) throw std::system_error(error, std::generic_category(), "set_threads");
+    return true;
+  }();
   auto started = n > 1 ? std::make_unique<Workers>(n - 1) : nullptr;
   detail::use_one_blas_thread();
   workers = std::move(started);

@@ -2,9 +2,9 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include <xgrad/core/simd.hpp>
+#include <xgrad/core/text_stream.hpp>
 #include <xgrad/core/value_range.hpp>
 
 namespace xgrad {
@@ -199,7 +199,7 @@ ValueRange range_of(const Tensor& x) {
 }
 
 std::string to_string(const ValueRange& range) {
-  std::ostringstream text;
+  detail::TextStream text;
   text << to_string(range.shape);
   if (!std::isnan(range.low)) text << " in [" << range.low << ", " << range.high << "]";
   if (range.first < 0) return text.str();

@@ -1,4 +1,6 @@
+#include <cstring>
 #include <unordered_map>
+#include <utility>
 
 #include <xgrad/core/tape_data.hpp>
 #include <xgrad/core/var.hpp>
@@ -118,6 +120,69 @@ void check_same_layout(const char* op, const Parameter& parameter, const Tensor&
   }
 }
 
+Tensor sum_of(const Tensor& a, const Tensor& b) {
+  const Tensor sum = b.copy();
+  const Tensor addend = contiguous(a);
+  dispatch(sum.dtype(), [&]<class T>() {
+    const T* from = addend.data<T>();
+    T* to = sum.mutable_data<T>();
+    for (Index i = 0; i < sum.size(); ++i) to[i] += from[i];
+  });
+  return sum;
+}
+
+void set_gradient(Parameter& parameter, Tensor gradient) noexcept {
+  parameter.gradient = std::move(gradient);
+  parameter.has_gradient = true;
+}
+
+void set_value(Parameter& parameter, const Tensor& value) {
+  copy_elements(value, parameter.value);
+  ++parameter.version;
+}
+
+void convert(std::span<const Var> parameters, DType dtype) {
+  struct Converted {
+    Parameter* parameter;
+    Tensor value;
+    Tensor gradient;
+  };
+  std::vector<Converted> converted;
+  for (const Var& var : parameters) {
+    Parameter& p = var.parameter("convert");
+    if (p.value.dtype() == dtype) continue;
+    converted.push_back({&p, p.value.to(dtype), p.has_gradient ? p.gradient.to(dtype) : Tensor()});
+  }
+  for (Converted& each : converted) {
+    Parameter& p = *each.parameter;
+    p.value = std::move(each.value);
+    p.gradient = std::move(each.gradient);
+    ++p.layout;
+    ++p.version;
+  }
+}
+
+KeptParameters::KeptParameters(std::span<const Var> parameters) {
+  for (const Var& var : parameters) {
+    const Parameter& p = var.parameter("kept parameters");
+    kept_.push_back({var, p.value, p.value.copy(), p.gradient, p.has_gradient});
+  }
+}
+
+KeptParameters::~KeptParameters() {
+  wait();  // for threads that may still use the values
+  for (Kept& kept : kept_) {
+    Parameter& p = *kept.var.data_->parameter;
+    const auto bytes = static_cast<std::size_t>(kept.value.size()) * item_size(kept.value.dtype());
+    std::memcpy(kept.value.address(), kept.elements.address(), bytes);
+    p.value = kept.value;
+    p.gradient = kept.gradient;
+    p.has_gradient = kept.has_gradient;
+    ++p.layout;
+    ++p.version;
+  }
+}
+
 }  // namespace detail
 
 detail::VarData& Var::checked() const {
@@ -165,37 +230,14 @@ const Tensor& Var::grad() const {
 void Var::add_grad(const Tensor& gradient) const {
   detail::Parameter& p = parameter("add_grad");
   detail::check_same_layout("add_grad", p, gradient);
-  Tensor sum = Tensor::uninitialized(gradient.shape(), gradient.dtype());
-  detail::copy_elements(gradient, sum);
-  if (p.has_gradient) {
-    dispatch(sum.dtype(), [&]<class T>() {
-      const T* old = p.gradient.data<T>();
-      T* total = sum.mutable_data<T>();
-      for (Index i = 0; i < sum.size(); ++i) total[i] += old[i];
-    });
-  }
-  p.gradient = sum;
-  p.has_gradient = true;
+  detail::set_gradient(p, p.has_gradient ? detail::sum_of(p.gradient, gradient) : gradient.copy());
 }
 
 void Var::assign(const Tensor& value) const {
   detail::Parameter& p = parameter("assign");
   detail::check_same_layout("assign", p, value);
   // In place, so that views of the parameter stay views; by way of a copy, as `value` may be one.
-  Tensor copy = Tensor::uninitialized(value.shape(), value.dtype());
-  detail::copy_elements(value, copy);
-  detail::copy_elements(copy, p.value);
-  ++p.version;
-}
-
-void Var::convert(DType dtype) const {
-  detail::Parameter& p = parameter("convert");
-  if (p.value.dtype() == dtype) return;
-  p.value = p.value.to(dtype);
-  if (p.has_gradient) p.gradient = p.gradient.to(dtype);
-  if (!p.has_gradient) p.gradient = Tensor();
-  ++p.layout;
-  ++p.version;
+  detail::set_value(p, value.copy());
 }
 
 Var parameter(const Tensor& value, std::string name) {

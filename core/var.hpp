@@ -14,6 +14,9 @@ class Var;
 
 namespace detail {
 
+/// Converts parameters, all or none.
+void convert(std::span<const Var> parameters, DType dtype);
+
 template <class T>
 class PackedMatrix;
 
@@ -41,6 +44,7 @@ struct Parameter {
 inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
 
 struct VarData;
+class KeptParameters;
 
 /// Set while `clone` copies an object on this thread: a Var that is copied then becomes a Var of
 /// the copy's own parameter.
@@ -170,7 +174,7 @@ class Var {
   /// Converts value and gradient to another dtype, in new memory, and raises the version. Views of
   /// the parameter and detached forms become what they would be if they were made now. Does nothing
   /// if it is the dtype already.
-  void convert(DType dtype) const;
+  void convert(DType dtype) const { detail::convert({this, 1}, dtype); }
 
   /// As its tensor; before it "parameter 'Wx'" if it is one. "undefined" if it has no value.
   friend std::ostream& operator<<(std::ostream& stream, const Var& x);
@@ -187,6 +191,7 @@ class Var {
   detail::Parameter* parameter_or_null() const { return data_ ? data_->parameter.get() : nullptr; }
 
  private:
+  friend class detail::KeptParameters;
   detail::VarData& checked() const;
 
   detail::Ref<detail::VarData> data_;
@@ -196,6 +201,34 @@ namespace detail {
 
 /// Throws, naming `op`, unless the tensor has the parameter's shape and dtype.
 void check_same_layout(const char* op, const Parameter& parameter, const Tensor& given);
+
+/// a + b, of one shape and dtype, in memory of its own.
+Tensor sum_of(const Tensor& a, const Tensor& b);
+
+void set_gradient(Parameter& parameter, Tensor gradient) noexcept;
+
+/// Replaces the value by one of the same layout, without a need for memory.
+void set_value(Parameter& parameter, const Tensor& value);
+
+/// Parameters whose values, dtypes and gradients are put back at the end of a scope, into the very
+/// memory they have now: whatever happens, for that needs none, and views of them stay views.
+class KeptParameters {
+ public:
+  explicit KeptParameters(std::span<const Var> parameters);
+  ~KeptParameters();
+  KeptParameters(const KeptParameters&) = delete;
+  KeptParameters& operator=(const KeptParameters&) = delete;
+
+ private:
+  struct Kept {
+    Var var;
+    Tensor value;
+    Tensor elements;  ///< a copy: the value may be changed in place
+    Tensor gradient;
+    bool has_gradient;
+  };
+  std::vector<Kept> kept_;
+};
 
 }  // namespace detail
 

@@ -9,15 +9,16 @@ namespace xgrad::nn::detail {
 /// A module converted to float64 while it lives, and what is to be checked of it.
 class CheckedModule {
  public:
-  CheckedModule(Module& module, const std::vector<NamedVar>& inputs)
-      : module_(module), dtype_(module.dtype()), copies_(inputs) {
-    convert(DType::float64);
-    checked_ = {copies_.checked, [this](DType dtype) { convert(dtype); }};
+  CheckedModule(const Module& module, const std::vector<NamedVar>& inputs)
+      : copies_(inputs), kept_(module.parameters()) {
+    checked_.checked = copies_.checked;
+    checked_.converted = module.parameters();
+    checked_.convert(DType::float64);
     for (const NamedParameter& p : module.named_parameters()) {
       if (p.var.trainable()) checked_.checked.push_back({p.name, p.var});
     }
+    checked_.converted.insert(checked_.converted.end(), copies_.vars.begin(), copies_.vars.end());
   }
-  ~CheckedModule() { module_.to(dtype_); }
   CheckedModule(const CheckedModule&) = delete;
   CheckedModule& operator=(const CheckedModule&) = delete;
 
@@ -25,14 +26,8 @@ class CheckedModule {
   const std::vector<Var>& vars() const { return copies_.vars; }
 
  private:
-  void convert(DType dtype) {
-    module_.to(dtype);
-    copies_.convert(dtype);
-  }
-
-  Module& module_;
-  DType dtype_;
   xgrad::detail::InputCopies copies_;
+  xgrad::detail::KeptParameters kept_;
   xgrad::detail::CheckedInputs checked_;
 };
 

@@ -178,7 +178,9 @@ class Snapshot {
     taken_ = true;
   }
   void restore() const {
-    for (std::size_t i = 0; taken_ && i < values_.size(); ++i) parameters_[i].assign(values_[i]);
+    for (std::size_t i = 0; taken_ && i < values_.size(); ++i) {
+      xgrad::detail::set_value(parameters_[i].parameter("fit"), values_[i]);
+    }
   }
 
  private:

@@ -48,9 +48,7 @@ void Module::freeze(bool frozen) {
   for (const NamedParameter& parameter : parameters_) parameter.var.set_trainable(!frozen);
 }
 
-void Module::to(DType dtype) {
-  for (const NamedParameter& parameter : parameters_) parameter.var.convert(dtype);
-}
+void Module::to(DType dtype) { xgrad::detail::convert(parameters(), dtype); }
 
 DType Module::dtype() const {
   return parameters_.empty() ? DType::float32 : parameters_.front().var.dtype();

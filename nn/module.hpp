@@ -54,7 +54,7 @@ class Module {
   /// Excludes all parameters from training, or includes them again.
   void freeze(bool frozen = true);
 
-  /// Converts all parameters to another dtype.
+  /// Converts all parameters to another dtype; all or, if memory runs out, none.
   void to(DType dtype);
   /// The dtype of the parameters; float32 if there are none.
   DType dtype() const;

@@ -32,7 +32,12 @@ struct ProgressBar::State {
   State(std::ostream& stream, bool is_tty) : out(stream), terminal(is_tty) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
-  ~State() { end_line(); }
+  ~State() {
+    try {
+      end_line();
+    } catch (...) {  // a stream that throws, as its owner may have asked it to
+    }
+  }
 
   void end_line() {
     if (drawn) out << '\n' << std::flush;

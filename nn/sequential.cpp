@@ -69,7 +69,13 @@ Sequential& Sequential::build(const Shape& sample, DType dtype) {
       fail(error, layer_name(i), batch_text(input));
     }
   }
-  for (std::size_t i = 0; i < modules.size(); ++i) adopt(layer_name(i), modules[i]);
+  Module before = *this;
+  try {
+    for (std::size_t i = 0; i < modules.size(); ++i) adopt(layer_name(i), modules[i]);
+  } catch (...) {  // no memory: not built, rather than half built
+    Module::operator=(std::move(before));
+    throw;
+  }
   modules_ = std::move(modules);
   outputs_ = std::move(outputs);
   if (!training()) eval();

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include <xgrad/core/join.hpp>
 #include <xgrad/core/sum_of_parts.hpp>
 #include <xgrad/optim/clip.hpp>
 #include <xgrad/optim/elements.hpp>
@@ -32,17 +33,40 @@ double sum_of_squares(const T* x, Index size) {
   });
 }
 
-/// Replaces each element g of the gradient by f(g). A Tensor that somebody took from `grad()` keeps
-/// its elements.
-template <class T, class F>
-void transform(detail::Parameter& parameter, const F& f) {
-  const Tensor from = std::move(parameter.gradient);
-  parameter.gradient = from.is_unique() ? from : Tensor::uninitialized(from.shape(), from.dtype());
-  const T* source = from.data<T>();
-  T* target = parameter.gradient.mutable_data<T>();
-  detail::for_each_vector<T>(from.size(), [=](Index i, Index left) {
-    detail::simd_store(target + i, left, f(detail::simd_load(source + i, left)));
-  });
+/// Where the gradients of these parameters may be changed: a Tensor that somebody took from
+/// `grad()` keeps its elements.
+detail::PoolVector<Tensor> places_for(const detail::PoolVector<detail::Parameter*>& parameters) {
+  detail::PoolVector<Tensor> places;
+  for (const detail::Parameter* parameter : parameters) {
+    const Tensor& gradient = parameter->gradient;
+    const bool unique = gradient.is_unique();
+    places.push_back(unique ? gradient : Tensor::uninitialized(gradient.shape(), gradient.dtype()));
+  }
+  return places;
+}
+
+/// Replaces each element g of the gradients by f(g, T), T being their type; all or, if it throws,
+/// none.
+template <class F>
+void transform(const char* caller, const detail::PoolVector<detail::Parameter*>& parameters,
+               const F& f) {
+  for (const detail::Parameter* parameter : parameters) {
+    detail::dispatch_real(parameter->gradient.dtype(), caller, []<class T>() {});
+  }
+  detail::PoolVector<Tensor> places = places_for(parameters);
+  detail::join();
+  for (std::size_t k = 0; k < places.size(); ++k) {
+    Tensor& gradient = parameters[k]->gradient;
+    detail::dispatch_real(gradient.dtype(), caller, [&]<class T>() {
+      const T* source = gradient.data<T>();
+      T* target = places[k].mutable_data<T>();
+      detail::for_each_vector<T>(gradient.size(), [=](Index i, Index left) {
+        detail::simd_store(target + i, left,
+                           f.template operator()<T>(detail::simd_load(source + i, left)));
+      });
+    });
+    gradient = std::move(places[k]);
+  }
 }
 
 }  // namespace
@@ -60,24 +84,17 @@ double clip_norm(const std::vector<Var>& parameters, double max_norm) {
   const double norm = std::sqrt(sum);
   const double coefficient = max_norm / (norm + 1e-6);
   if (coefficient >= 1) return norm;
-  for (detail::Parameter* parameter : clipped) {
-    detail::dispatch_real(parameter->gradient.dtype(), "clip_norm", [&]<class T>() {
-      const auto factor = detail::simd_broadcast<T>(coefficient);
-      transform<T>(*parameter, [=](auto g) { return g * factor; });
-    });
-  }
+  transform("clip_norm", clipped,
+            [=]<class T>(auto g) { return g * detail::simd_broadcast<T>(coefficient); });
   return norm;
 }
 
 void clip_value(const std::vector<Var>& parameters, double limit) {
   detail::check_option(limit >= 0, "clip_value", "limit", limit, "at least 0");
-  for (detail::Parameter* parameter : with_gradient("clip_value", parameters)) {
-    detail::dispatch_real(parameter->gradient.dtype(), "clip_value", [&]<class T>() {
-      const auto high = detail::simd_broadcast<T>(limit);
-      transform<T>(*parameter,
-                   [=](auto g) { return where(g > high, high, where(g < -high, -high, g)); });
-    });
-  }
+  transform("clip_value", with_gradient("clip_value", parameters), [=]<class T>(auto g) {
+    const auto high = detail::simd_broadcast<T>(limit);
+    return where(g > high, high, where(g < -high, -high, g));
+  });
 }
 
 }  // namespace xgrad::optim

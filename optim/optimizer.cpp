@@ -2,6 +2,7 @@
 #include <set>
 
 #include <xgrad/core/error.hpp>
+#include <xgrad/core/join.hpp>
 #include <xgrad/optim/optimizer.hpp>
 #include <xgrad/optim/options.hpp>
 #include <xgrad/optim/parameters.hpp>
@@ -43,21 +44,28 @@ void Optimizer::step() {
                   "' is complex128: it must be float32 or float64");
     }
   }
+  for (std::size_t i = 0; i < parameters_.size(); ++i) prepare(i);
+  detail::join();  // so that nothing throws below
   ++steps_;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     detail::Parameter& parameter = parameters_[i].parameter(name_.c_str());
     if (parameter.has_gradient && parameter.trainable) {
       State& state = states_[i];
-      const DType dtype = parameter.value.dtype();
-      state.moments.resize(moment_names_.size(), Tensor());
-      for (Tensor& moment : state.moments) {
-        moment =
-            state.steps == 0 ? Tensor::zeros(parameter.value.shape(), dtype) : moment.to(dtype);
-      }
       update({parameter.value, parameter.gradient, state.moments, ++state.steps});
       ++parameter.version;
     }
     parameter.has_gradient = false;  // its memory stays for the next backward pass
+  }
+}
+
+void Optimizer::prepare(std::size_t i) {
+  const detail::Parameter& parameter = parameters_[i].parameter(name_.c_str());
+  if (!parameter.has_gradient || !parameter.trainable) return;
+  State& state = states_[i];
+  const DType dtype = parameter.value.dtype();
+  state.moments.resize(moment_names_.size(), Tensor());
+  for (Tensor& moment : state.moments) {
+    moment = state.steps == 0 ? Tensor::zeros(parameter.value.shape(), dtype) : moment.to(dtype);
   }
 }
 

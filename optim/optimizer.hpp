@@ -46,7 +46,7 @@ class Optimizer {
   /// ones included, has a gradient, so that the next backward pass assigns; passes without a step
   /// in between add up (micro-batches). Parameters of the loss that this optimiser does not have
   /// keep theirs, to which the next pass adds: see `Var::clear_grad`. Throws, before any change,
-  /// for a complex parameter.
+  /// for a complex parameter and if memory runs out.
   void step();
 
   /// Drops the gradients of its parameters, to skip a step: the next backward pass assigns.
@@ -75,10 +75,12 @@ class Optimizer {
   Optimizer(std::string name, const std::vector<Var>& parameters, double learning_rate,
             std::vector<std::string> moment_names);
 
-  /// Changes one parameter and its moments.
+  /// Changes one parameter and its moments. Should not throw: others may be changed already.
   virtual void update(const Update& update) = 0;
 
  private:
+  void prepare(std::size_t i);  ///< all that needs memory for the update of that parameter
+
   struct State {
     std::uint64_t steps = 0;
     std::vector<Tensor> moments;  // made on the first update

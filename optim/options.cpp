@@ -1,7 +1,7 @@
 #include <cmath>
-#include <sstream>
 
 #include <xgrad/core/error.hpp>
+#include <xgrad/core/text_stream.hpp>
 #include <xgrad/optim/options.hpp>
 
 namespace xgrad::detail {
@@ -9,7 +9,7 @@ namespace xgrad::detail {
 void check_option(bool good, const char* owner, const char* option, double value,
                   const char* rule) {
   if (good) return;
-  std::ostringstream text;
+  TextStream text;
   text << owner << ": " << option << " is " << value << ": it must be " << rule;
   throw Error(text.str());
 }

@@ -704,4 +704,17 @@ TEST(ProgressBar, EndsItsLineWhenTrainingFails) {
   EXPECT_TRUE(out.str().ends_with("\n"));
 }
 
+TEST(ProgressBar, AStreamThatThrowsDoesNotEndTheProgram) {
+  std::ostringstream out;
+  Slope model;
+  const auto breaks = [bar = nn::ProgressBar{out, true}, &out](const nn::FitReport& report) {
+    bar(report);
+    out.exceptions(std::ios::badbit | std::ios::failbit);
+    out.setstate(std::ios::badbit);
+  };
+  EXPECT_THROW(nn::fit(model, Tensor::full({2}, 1), Tensor::zeros({2}),
+                       {.batch_size = 1, .callback = breaks}),
+               std::ios_base::failure);
+}
+
 }  // namespace

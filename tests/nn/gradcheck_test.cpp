@@ -176,5 +176,18 @@ TEST(Gradcheck, PutsTheModuleBackWhenItThrows) {
   EXPECT_EQ(linear.W.tensor().to_vector(), before);
 }
 
+TEST(Gradcheck, LeavesGradientsAndViewsOfParametersAsTheyWere) {
+  nn::Linear linear(2, 3);
+  const Var row = linear.W[0];
+  linear.W.add_grad(Tensor::full({2, 3}, 0.5));
+  const Tensor gradient = linear.W.grad();
+  EXPECT_TRUE(gradcheck(linear, draw({4, 2})));
+  EXPECT_TRUE(float32check(linear, draw({4, 2})));
+  EXPECT_TRUE(linear.W.grad().shares_memory(gradient));
+  EXPECT_FALSE(linear.b.has_grad());
+  linear.W.assign(Tensor::full({2, 3}, 7));
+  EXPECT_EQ(row.tensor().to_vector(), std::vector<double>(3, 7));
+}
+
 }  // namespace
 }  // namespace xgrad
