@@ -64,7 +64,8 @@ class SafetensorsTest : public testing::Test {
     return text.str();
   }
   static void spill(const fs::path& path, const std::string& bytes) {
-    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+    fs::remove(path);  // some file systems sync a file that is written over
+    std::ofstream(path, std::ios::binary) << bytes;
   }
 
   /// The bytes of a file with this header and data.
