@@ -40,7 +40,7 @@ Values bounds(const Values& reference, const std::vector<Values>& samples) {
   for (std::size_t i = 0; i < reference.size(); ++i) {
     for (const Values& sample : samples) {
       const double change = std::abs(sample[i] - reference[i]);
-      if (!(change <= bound[i])) bound[i] = change;  // NaN stays
+      if (!(change <= bound[i]) && !std::isnan(bound[i])) bound[i] = change;
       if (std::isfinite(change)) squares += change * change;
     }
   }
@@ -104,8 +104,10 @@ void judge(Float32Tensor& tensor, const Values& float32, const Values& float64,
     tensor.verdict = Verdict::zero;
   } else if (!(largest <= resolution * tensor.scale)) {
     tensor.verdict = Verdict::ill_conditioned;
-    tensor.note = "rounding alone may change it by " + std::to_string(largest / tensor.scale) +
-                  " of its largest entry";
+    tensor.note = std::isfinite(largest)
+                      ? "rounding alone may change it by " +
+                            std::to_string(largest / tensor.scale) + " of its largest entry"
+                      : "float32 may overflow, or rounding turn it into NaN";
   } else {
     tensor.verdict = Verdict::correct;
   }
@@ -135,11 +137,15 @@ Float32Report float32check(const std::function<Results()>& f, const CheckedInput
   Generator random(options.seed);
   const Values covector = random_direction(random, numbers);  // float32 holds it
 
-  const Subject::Gradients float64 = subject.gradients(covector, TapeMode::naive);
+  ReductionLengths lengths;
+  const Subject::Gradients float64 = [&] {
+    const RoundingModel exact(lengths);
+    return subject.gradients(covector, TapeMode::naive);
+  }();
   Float32Report report;
   std::vector<Subject::Gradients> samples;
   for (int s = 0; s < options.samples; ++s) {
-    RoundingModel model(lambda * unit_roundoff, random.next());
+    RoundingModel model(DType::float32, lambda, random.next(), lengths);
     samples.push_back(subject.gradients(covector, TapeMode::naive));
     report.longest_reduction = model.longest_reduction();
   }

@@ -5,7 +5,8 @@
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/graph_ops.hpp>
-#include <xgrad/core/subject.hpp>
+#include <xgrad/core/judgement.hpp>
+#include <xgrad/core/measured_rounding.hpp>
 
 namespace xgrad {
 
@@ -22,11 +23,8 @@ namespace detail {
 namespace {
 
 constexpr double epsilon = std::numeric_limits<double>::epsilon();
-/// How many standard deviations of rounding a difference may show. Rounding errors are no normal
-/// distribution, and the deviation is itself an estimate from a few samples.
-constexpr double noise_reserve = 100;
-/// How far the extrapolation may be off beyond its own estimate.
-constexpr double extrapolation_reserve = 10;
+/// Further samples of the rounding model before a gradient is called wrong.
+constexpr int more_samples = 12;
 /// How many times more rounding the tape's gradient may show than the complex step's.
 constexpr double gradient_noise_reserve = 1000;
 
@@ -35,174 +33,6 @@ double largest(std::span<const double> values) {
   for (const double x : values) most = std::isnan(x) ? x : std::max(most, std::abs(x));
   return most;
 }
-
-/// The standard deviation of rounding in the contraction, and in each entry of the gradient.
-struct Noise {
-  double contraction;
-  std::vector<std::vector<double>> gradient;
-};
-
-Noise measure_noise(Subject& subject, const std::vector<double>& covector,
-                    const Subject::Gradients& at_x, Generator& random) {
-  constexpr std::size_t points = 7;
-  constexpr double spacing = 0x1p-40;
-  const std::vector<double> covector_direction = random_direction(random, covector.size());
-  std::vector<std::vector<double>> directions;
-  for (std::size_t k = 0; k < subject.inputs(); ++k) {
-    directions.push_back(random_direction(random, subject.origin(k).size()));
-  }
-  std::vector<double> contractions;
-  std::vector<std::vector<std::vector<double>>> gradients(subject.inputs());
-  for (std::size_t point = 1; point <= points; ++point) {  // not x itself: it may be at a kink
-    const double t = spacing * static_cast<double>(point);
-    for (std::size_t k = 0; k < subject.inputs(); ++k) {
-      std::vector<double> x = subject.origin(k);
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        x[i] += t * directions[k][i] * std::max(1.0, std::abs(x[i]));
-      }
-      subject.assign(k, x);
-    }
-    std::vector<double> r = covector;
-    for (std::size_t i = 0; i < r.size(); ++i) r[i] += t * covector_direction[i];
-    const Subject::Gradients sample = subject.gradients(r);
-    contractions.push_back(Contraction{covector, at_x.y, 0}.change(sample.y));
-    for (std::size_t k = 0; k < subject.inputs(); ++k) gradients[k].push_back(sample.g[k]);
-  }
-  for (std::size_t k = 0; k < subject.inputs(); ++k) subject.restore(k);
-
-  Noise noise;
-  double rounding = 0;  // of the results alone
-  for (std::size_t i = 0; i < covector.size(); ++i) {
-    rounding += covector[i] * covector[i] * at_x.y[i] * at_x.y[i];
-  }
-  noise.contraction = std::max(rounding_noise(contractions), epsilon / 4 * std::sqrt(rounding));
-  for (std::size_t k = 0; k < subject.inputs(); ++k) {
-    std::vector<double> each(subject.origin(k).size());
-    double squares = 0;
-    for (std::size_t i = 0; i < each.size(); ++i) {
-      std::vector<double> values;
-      for (const std::vector<double>& g : gradients[k]) values.push_back(g[i]);
-      each[i] = rounding_noise(values);
-      if (!std::isfinite(each[i])) each[i] = 0;  // the gradient itself will tell
-      squares += each[i] * each[i];
-    }
-    // A few samples may miss the noise of one entry; the others tell what to expect.
-    const double common =
-        std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, each.size())));
-    for (std::size_t i = 0; i < each.size(); ++i) {
-      const double size = std::abs(at_x.g[k][i]);
-      each[i] = std::max({each[i], common / 4, std::isfinite(size) ? epsilon * size : 0});
-    }
-    noise.gradient.push_back(std::move(each));
-  }
-  return noise;
-}
-
-/// The verdict on one derivative.
-class Judge {
- public:
-  Judge(const Contraction& f, double scale, double resolution)
-      : f_(f), scale_(scale), resolution_(resolution) {}
-
-  GradcheckEntry operator()(double analytic, double analytic_noise, const Line& line,
-                            std::optional<ComplexStep::Derivative> complex) const {
-    GradcheckEntry entry;
-    entry.analytic = analytic;
-    const bool analytic_step = complex && std::isfinite(complex->value);
-    entry.complex_step = analytic_step ? complex->value : std::nan("");
-    const double rounding = noise_reserve * analytic_noise;
-    // Besides rounding: the step itself, where f is even in it, as (ih)^2 is.
-    const double complex_tolerance = analytic_step
-                                         ? rounding + 64 * epsilon * complex->magnitude +
-                                               noise_reserve * complex->noise + imaginary_step
-                                         : 0;
-    const double size = std::max(scale_, std::isfinite(analytic) ? std::abs(analytic) : 0);
-    const double goal = std::max(1e-3 * resolution_ * size, rounding / 10);
-    // A sweep ends where its error is at most the goal: how far below is luck, and the sweep that
-    // has to confirm an accusation may not have it. Where differences are the only oracle it takes
-    // no part, so that the report promises no more than will be found.
-    const auto tolerance = [&](const Estimate& e) {
-      const double error = analytic_step ? e.error : std::max(e.error, goal);
-      return extrapolation_reserve * error + rounding;
-    };
-    const auto fits = [&](const Estimate& e, double value, double reserve) {
-      return std::abs(e.value - value) <= tolerance(e) + reserve;
-    };
-    Estimate differences = extrapolated_difference(line, f_, goal);
-    const bool inside_domain = std::isfinite(differences.value);
-    const bool doubtful = !fits(differences, analytic, 0) ||
-                          (analytic_step && !fits(differences, complex->value, complex_tolerance));
-    if (doubtful) differences = confirmed(line, goal, differences);
-    const bool converged = std::isfinite(differences.value);
-    entry.differences = differences.value;
-    entry.differences_error = differences.error;
-    entry.numeric = differences.value;
-    entry.tolerance = tolerance(differences);
-
-    if (doubtful || differences.jump_stays || entry.tolerance > resolution_ * size) {
-      double step = line.unit * 0x1p-16;
-      if (converged && !differences.jump_stays) step = std::min(step, differences.step / 4);
-      const Kink kink = find_kink(line, f_, step);
-      if (kink.found) {
-        const bool between = analytic >= kink.lower && analytic <= kink.upper;
-        entry.verdict = between ? Verdict::kink : Verdict::wrong;
-        return entry;
-      }
-    }
-    if (analytic_step) {
-      // The differences were not asked for more than the goal.
-      if (converged && !fits(differences, complex->value, complex_tolerance + goal)) {
-        return undecided(entry);
-      }
-      entry.numeric = complex->value;
-      entry.tolerance = complex_tolerance;
-      // At the end of f's domain (sqrt at 0) there are no differences, and one opinion accuses
-      // nobody.
-      if (!inside_domain && !(entry.error() <= entry.tolerance)) return undecided(entry);
-    } else if (!converged) {
-      return undecided(entry);
-    }
-    if (!(entry.error() <= entry.tolerance)) {
-      entry.verdict = Verdict::wrong;
-    } else if (std::abs(analytic) <= entry.tolerance &&
-               std::abs(entry.numeric) <= entry.tolerance) {
-      entry.verdict = Verdict::zero;
-    } else if (entry.tolerance > resolution_ * size) {
-      return undecided(entry);
-    } else {
-      entry.verdict = Verdict::correct;
-    }
-    return entry;
-  }
-
- private:
-  /// What two sweeps agree on: columns of one tableau may be close to each other by chance.
-  Estimate confirmed(const Line& line, double goal, const Estimate& first) const {
-    std::vector<Estimate> sweeps{first};
-    for (const double shrink : {3 * 0x1p8, 3 * 0x1p13}) {
-      const Estimate next = extrapolated_difference(line, f_, goal, shrink);
-      for (const Estimate& other : sweeps) {
-        const double apart = std::abs(next.value - other.value);
-        if (apart <= extrapolation_reserve * (next.error + other.error)) {
-          Estimate both = next.error < other.error ? next : other;
-          both.error = std::max({next.error, other.error, apart});
-          return both;
-        }
-      }
-      sweeps.push_back(next);
-    }
-    return {std::nan(""), std::numeric_limits<double>::infinity(), first.step, first.jump_stays};
-  }
-
-  static GradcheckEntry undecided(GradcheckEntry entry) {
-    entry.verdict = Verdict::ill_conditioned;
-    return entry;
-  }
-
-  const Contraction& f_;
-  double scale_;
-  double resolution_;
-};
 
 /// How far an entry is off, in tolerances; NaN is further off than any number.
 double excess(const GradcheckEntry& entry) {
@@ -263,7 +93,7 @@ class Check {
     if (!std::all_of(y.begin(), y.end(), [](double value) { return std::isfinite(value); })) {
       return conclude(Verdict::ill_conditioned, "the results are not finite");
     }
-    noise_ = measure_noise(subject_, covector_, at_x_, random_);
+    rounding_.emplace(subject_, covector_, at_x_, random_);
     for (std::size_t k = 0; options_.fast && k < subject_.inputs(); ++k) {
       directions_.emplace_back();
       for (int p = 0; p < options_.projections; ++p) {
@@ -309,19 +139,24 @@ class Check {
   }
 
   /// Samples rounding at a few of the derivatives; the others get what is common to them.
-  void measure_complex_noise(ComplexStep& step, std::size_t k,
-                             std::vector<ComplexStep::Derivative>& all) const {
+  void measure_complex_rounding(ComplexStep& step, std::size_t k,
+                                std::vector<ComplexStep::Derivative>& all) {
     constexpr std::size_t samples = 16;
     const std::size_t stride = std::max<std::size_t>(1, all.size() / samples);
     double squares = 0;
+    double most = 0;
     double count = 0;
     for (std::size_t i = 0; i < all.size(); i += stride, ++count) {
-      const double noise = step.noise(k, direction_of(k, i));
-      all[i].noise = std::isfinite(noise) ? noise : 0;
+      step.measure_rounding(k, direction_of(k, i), all[i], random_);
       squares += all[i].noise * all[i].noise;
+      most = std::max(most, all[i].rounding);
     }
     const double common = std::sqrt(squares / count);
-    for (ComplexStep::Derivative& each : all) each.noise = std::max(each.noise, common);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i].noise = std::max(all[i].noise, common);
+      all[i].rounding = i % stride == 0 ? all[i].rounding : most;
+      all[i].rounding = std::max(all[i].rounding, noise_reserve * all[i].noise);
+    }
   }
 
   void take_complex_steps() {
@@ -332,7 +167,7 @@ class Check {
         for (std::size_t i = 0; i < derivatives(k); ++i) {
           all[k].push_back(step.along(k, direction_of(k, i)));
         }
-        measure_complex_noise(step, k, all[k]);
+        measure_complex_rounding(step, k, all[k]);
       }
       complex_ = std::move(all);
       report_.complex_step = true;
@@ -351,8 +186,38 @@ class Check {
       const double rounding = d.noise + epsilon * d.magnitude;
       explained += rounding * rounding;
     }
-    explained = gradient_noise_reserve * std::sqrt(explained / static_cast<double>(derivatives(k)));
-    for (double& noise : noise_.gradient[k]) noise = std::min(noise, explained);
+    rounding_->limit_probed(
+        k, gradient_noise_reserve * std::sqrt(explained / static_cast<double>(derivatives(k))));
+  }
+
+  /// The verdict on the i-th derivative of an input.
+  GradcheckEntry judge(std::size_t k, std::size_t i, const Line& line) const {
+    const double scale = report_.inputs[k].scale;
+    const Contraction contraction{covector_, at_x_.y, rounding_->of_contraction()};
+    const Judge judge(contraction, std::isfinite(scale) ? scale : 0, options_.resolution);
+    std::optional<ComplexStep::Derivative> complex;
+    if (!complex_.empty()) complex = complex_[k][i];
+    if (options_.fast) return judge(along(k, directions_[k][i]), line, complex);
+    GradcheckEntry entry = judge({at_x_.g[k][i], rounding_->of_entry(k, i)}, line, complex);
+    entry.index = position_of(i, report_.inputs[k].shape);
+    return entry;
+  }
+
+  /// The verdict. The first accusation of an input has to stand when rounding is measured again,
+  /// with more samples and at this very derivative.
+  GradcheckEntry reconsidered(std::size_t k, std::size_t i, const Line& line) {
+    GradcheckEntry entry = judge(k, i, line);
+    if (entry.verdict != Verdict::wrong || report_.inputs[k].wrong > 0) return entry;
+    subject_.restore(k);
+    if (!sampled_again_) rounding_->sample(more_samples);
+    sampled_again_ = true;
+    if (!complex_.empty()) {
+      ComplexStep step(subject_, covector_);
+      ComplexStep::Derivative& derivative = complex_[k][i];
+      step.measure_rounding(k, direction_of(k, i), derivative, random_, more_samples);
+      derivative.rounding *= 2;
+    }
+    return judge(k, i, line);
   }
 
   void check_input(GradcheckInput& input, std::size_t k) {
@@ -363,25 +228,11 @@ class Check {
     }
     input.entries = static_cast<Index>(g.size());
     input.scale = largest(g);
-    const Contraction contraction{covector_, at_x_.y, noise_.contraction};
-    const Judge judge(contraction, std::isfinite(input.scale) ? input.scale : 0,
-                      options_.resolution);
     bool all_zero = true;
     Line worst_line;
     for (std::size_t i = 0; i < derivatives(k); ++i) {
-      std::optional<ComplexStep::Derivative> complex;
-      if (!complex_.empty()) complex = complex_[k][i];
-      Line line;
-      GradcheckEntry entry;
-      if (options_.fast) {
-        line = subject_.along(k, directions_[k][i]);
-        const auto [slope, noise] = slope_along(k, directions_[k][i]);
-        entry = judge(slope, noise, line, complex);
-      } else {
-        line = subject_.along_entry(k, i);
-        entry = judge(g[i], noise_.gradient[k][i], line, complex);
-        entry.index = position_of(i, input.shape);
-      }
+      Line line = options_.fast ? subject_.along(k, directions_[k][i]) : subject_.along_entry(k, i);
+      const GradcheckEntry entry = reconsidered(k, i, line);
       input.wrong += entry.verdict == Verdict::wrong;
       input.kinks += entry.verdict == Verdict::kink;
       input.ill_conditioned += entry.verdict == Verdict::ill_conditioned;
@@ -395,11 +246,12 @@ class Check {
     // An entry takes part in a projection with half of its error at least.
     if (options_.fast) input.detectable *= 2;
     if (!all_zero) input.detectable /= input.scale;
+    const Contraction contraction{covector_, at_x_.y, rounding_->of_contraction()};
     if (options_.sweep) input.sweep = step_sweep(worst_line, contraction);
     const std::vector<double> direction = random_direction(random_, g.size());
-    const auto [slope, noise] = slope_along(k, direction);
+    const Analytic slope = along(k, direction);
     input.taylor =
-        taylor_remainder(subject_.along(k, direction), contraction, slope, noise_reserve * noise);
+        taylor_remainder(subject_.along(k, direction), contraction, slope.value, slope.rounding);
     subject_.restore(k);
 
     if (input.wrong > 0) {
@@ -409,6 +261,7 @@ class Check {
       input.note = "no recorded path leads from it to a result";
     } else if (input.ill_conditioned > 0) {
       input.verdict = Verdict::ill_conditioned;
+      input.note = input.worst.note;
     } else if (input.kinks > 0) {
       input.verdict = Verdict::kink;
     } else if (input.taylor.verdict == Verdict::wrong) {
@@ -419,16 +272,13 @@ class Check {
     }
   }
 
-  /// The tape's derivative along a direction, and the standard deviation of its rounding error.
-  std::pair<double, double> slope_along(std::size_t k, const std::vector<double>& direction) const {
+  /// The tape's derivative along a direction.
+  Analytic along(std::size_t k, const std::vector<double>& direction) const {
     long double slope = 0;
-    double variance = 0;
     for (std::size_t i = 0; i < direction.size(); ++i) {
       slope += static_cast<long double>(at_x_.g[k][i]) * direction[i];
-      const double noise = noise_.gradient[k][i] * direction[i];
-      variance += noise * noise;
     }
-    return {static_cast<double>(slope), std::sqrt(variance)};
+    return {static_cast<double>(slope), rounding_->along(k, direction)};
   }
 
   const CheckedInputs& inputs_;
@@ -438,7 +288,8 @@ class Check {
   GradcheckReport report_;
   std::vector<double> covector_;
   Subject::Gradients at_x_;
-  Noise noise_;
+  std::optional<MeasuredRounding> rounding_;
+  bool sampled_again_ = false;
   std::vector<std::vector<std::vector<double>>> directions_;   ///< of each input, if fast
   std::vector<std::vector<ComplexStep::Derivative>> complex_;  ///< empty: not to be had
 };
@@ -452,39 +303,8 @@ GradcheckReport gradcheck(const std::function<Results()>& f, const CheckedInputs
 
 GradcheckReport gradgradcheck(const std::function<Results()>& f, const CheckedInputs& inputs,
                               const GradcheckOptions& options) {
-  // The gradient of f as a function of its inputs and of the covectors of its results.
-  const ReplayedGenerators generators(options.generators);
-  Results results;
-  {
-    const Tape tape;
-    results = f();
-    generators.rewind();
-  }
-  Generator random(options.seed + 1);
-  CheckedInputs all = inputs;
-  std::vector<Var> covectors;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const std::vector<double> weights =
-        random_covector(random, static_cast<std::size_t>(results[i].size()));
-    const std::string name = "covector" + (results.size() > 1 ? std::to_string(i) : "");
-    covectors.push_back(parameter(Tensor(results[i].shape(), weights), name));
-    all.checked.push_back({name, covectors.back()});
-  }
-  all.converted.insert(all.converted.end(), covectors.begin(), covectors.end());
-  std::vector<Var> xs;
-  for (const NamedVar& input : inputs.checked) xs.push_back(input.var);
-  const auto gradient = [&]() -> Results {
-    const Results ys = f();
-    Var total;
-    for (std::size_t i = 0; i < ys.size(); ++i) {
-      if (!ys[i].requires_grad()) continue;
-      const Var contracted = sum_to(ys[i] * covectors[i], {});
-      total = total.defined() ? Var(total + contracted) : contracted;
-    }
-    if (!total.defined()) return {};
-    return grad(total, xs, {.create_graph = true});
-  };
-  return Check(gradient, all, options).run();
+  const GradientFunction gradient(f, inputs, options);
+  return Check([&] { return gradient(); }, gradient.inputs(), options).run();
 }
 
 InputCopies::InputCopies(const std::vector<NamedVar>& inputs) {

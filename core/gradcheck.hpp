@@ -23,9 +23,12 @@
 ///   if not.
 ///
 /// Outputs are contracted with a random covector, so that a symmetric mistake cannot hide. There is
-/// no tolerance to choose: rounding in f and in the tape's gradient is measured (after More and
-/// Wild 2011, "Estimating computational noise"), the extrapolation estimates its own error, and a
-/// gradient is wrong where it differs by more than these can explain.
+/// no tolerance to choose: rounding in f, in the tape's gradient and in the complex step is
+/// measured by the noise of their numbers (More and Wild 2011, "Estimating computational noise")
+/// and by how they move when every op rounds at random (Parker 1997, Monte Carlo arithmetic), the
+/// extrapolation estimates its own error, and a gradient is wrong where it differs by more than
+/// these can explain, also when they are measured again, and where ever smaller steps confirm the
+/// differences.
 namespace xgrad {
 
 struct NamedVar {
@@ -39,7 +42,7 @@ enum class Verdict : std::uint8_t {
   correct,
   zero,             ///< all oracles agree on zero, and a recorded path reaches the input
   kink,             ///< the one-sided derivatives differ here, and the gradient lies between them
-  ill_conditioned,  ///< the oracles cannot decide
+  ill_conditioned,  ///< the oracles cannot decide; the note says why
   vacuous,          ///< nothing was tested: no entries, or no path from the input to a result
   wrong,
   not_deterministic,  ///< the function gives other results for the same inputs
@@ -81,6 +84,7 @@ struct GradcheckEntry {
   double differences = 0;
   double differences_error = 0;  ///< as the extrapolation and the noise estimate have it
   double complex_step = 0;       ///< NaN if it could not be used
+  std::string note;              ///< why it is ill-conditioned
   double error() const;          ///< |analytic - numeric|
 };
 
@@ -98,7 +102,7 @@ struct GradcheckInput {
   std::string name;
   Shape shape;
   Verdict verdict = Verdict::vacuous;
-  std::string note;   ///< why, where the verdict does not say it
+  std::string note;   ///< why, where the verdict does not say it; always if ill-conditioned
   Index entries = 0;  ///< checked one by one; if fast, covered by the projections
   Index wrong = 0;    ///< of these, or of the projections
   Index kinks = 0;

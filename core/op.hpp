@@ -139,7 +139,9 @@ Tensor value_of([[maybe_unused]] const Op& op, std::span<const Var> inputs, Eval
         return evaluate(operands.data());
       });
       if constexpr (requires { op.magnitude(inputs); }) {
-        value = rounding_model->rounded(value, op.magnitude(inputs));
+        if (value.dtype() == DType::float64) {
+          value = rounding_model->rounded(value, op.magnitude(inputs));
+        }
       }
       return value;
     }

@@ -27,6 +27,9 @@ struct Sides {
 /// The rounding error of a one-sided difference, with some reserve.
 double difference_noise(const Contraction& f, double h) { return 4 * f.noise / h; }
 
+/// Below, x + t u is no longer on the line, or is x.
+double smallest_step(const Line& line) { return std::max(128 * line.blur, 0x1p-200); }
+
 }  // namespace
 
 double Contraction::change(std::span<const double> y) const {
@@ -58,7 +61,7 @@ Estimate extrapolated_difference(const Line& line, const Contraction& f, double 
       current.push_back(current[j - 1] + (current[j - 1] - previous[j - 1]) / (power - 1));
       const double error =
           std::max(std::abs(current[j] - current[j - 1]), std::abs(current[j] - previous[j - 1])) +
-          noise;
+          noise + std::abs(current[j]) * line.blur / h;
       if (error < best.error) best = {current[j], error, h, false};
     }
     const double jump = std::abs(sides.jump());
@@ -72,17 +75,53 @@ Estimate extrapolated_difference(const Line& line, const Contraction& f, double 
   return best;
 }
 
+bool confirmed_below(const Line& line, const Contraction& f, const Estimate& estimate,
+                     double claimed) {
+  if (!std::isfinite(estimate.value)) return false;
+  const double apart = std::abs(estimate.value - claimed);
+  if (!std::isfinite(apart)) return true;
+  double h = estimate.step / 8;
+  for (; 4 * difference_noise(f, h) < apart / 4 && h > smallest_step(line); h /= 8) {
+    const Sides sides(line, f, h);
+    if (sides.right.t == 0 || sides.left.t == 0) break;
+    const double moved = std::abs(sides.central() - estimate.value);
+    if (!(moved <= apart / 4 + 10 * estimate.error + 4 * difference_noise(f, h))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+double unnoticed_step(const Line& line, const Contraction& f) {
+  const auto unnoticed = [&](int power) {
+    for (const double sign : {1.0, -1.0}) {
+      const std::vector<double> y = line.at(sign * std::ldexp(line.unit, power)).y;
+      if (!std::equal(y.begin(), y.end(), f.origin.begin())) return false;
+    }
+    return true;
+  };
+  int longest = -40;
+  if (!unnoticed(longest)) return 0;
+  while (longest < -3 && unnoticed(longest + 1)) ++longest;
+  return std::ldexp(line.unit, longest);
+}
+
 Kink find_kink(const Line& line, const Contraction& f, double step) {
+  constexpr int rounds = 3;
+  Kink kink;
   double previous = 0;
   double h = step;
-  for (int round = 0; round < 3; ++round, h /= 16) {
+  for (int round = 0;; ++round, h /= 16) {
     const Sides sides(line, f, h);
     const double jump = std::abs(sides.jump());
-    if (!(jump > 100 * difference_noise(f, h)) || jump < 0.5 * previous) return {};
+    if (!(jump > 100 * difference_noise(f, h)) || h < smallest_step(line)) {
+      return round < rounds ? Kink() : kink;
+    }
+    if (jump < 0.5 * previous) return {};
     previous = jump;
-    if (round < 2) continue;
     // Every result may have a kink of its own, and each its own gradient between the sides.
-    Kink kink{true, 0, 0};
+    const Kink before = kink;
+    kink = {true, 0, 0, false};
     double spread = 0;
     for (std::size_t i = 0; i < f.origin.size(); ++i) {
       const double right = f.covector[i] * (sides.right.y[i] - f.origin[i]) / sides.right.t;
@@ -94,9 +133,9 @@ Kink find_kink(const Line& line, const Contraction& f, double step) {
     const double reserve = 1e-3 * spread + difference_noise(f, h);
     kink.lower -= reserve;
     kink.upper += reserve;
-    return kink;
+    kink.settled = before.found && std::abs(kink.lower - before.lower) <= 0.1 * spread &&
+                   std::abs(kink.upper - before.upper) <= 0.1 * spread;
   }
-  return {};
 }
 
 std::vector<StepDifference> step_sweep(const Line& line, const Contraction& f) {
@@ -114,14 +153,18 @@ TaylorRemainder taylor_remainder(const Line& line, const Contraction& f, double 
   std::vector<double> x;  // log2 of step and remainder, where the remainder is above rounding
   std::vector<double> y;
   bool falls_faster = false;  // than with h, from the last of these to the next
-  for (int k = 3; k <= 33; k += 2) {
+  bool above = true;
+  // Beyond the usual range steps go on while a remainder is left: larger ones may leap over a
+  // singularity, or a kink, close to x.
+  for (int k = 3; k <= 33 || (above && k <= 101); k += 2) {
     const Line::Point point = line.at(std::ldexp(line.unit, -k));
     const double change = f.change(point.y);
     const double remainder = std::abs(change - point.t * slope);
     result.steps.push_back(point.t);
     result.remainders.push_back(remainder);
     const double rounding = 10 * (4 * f.noise + point.t * slope_error);
-    if (std::isfinite(remainder) && remainder > rounding) {
+    above = point.t > 0 && std::isfinite(remainder) && remainder > rounding;
+    if (above) {
       x.push_back(std::log2(point.t));
       y.push_back(std::log2(remainder));
       falls_faster = false;

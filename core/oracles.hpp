@@ -18,6 +18,7 @@ struct Line {
   };
   std::function<Point(double t)> at;
   double unit = 1;  ///< the step over which f may be expected to change its shape; a power of 2
+  double blur = 0;  ///< how far rounding may lead x + t u off the line, in units of t
 };
 
 /// Results contracted with a covector, relative to the results at x.
@@ -44,15 +45,26 @@ struct Estimate {
 Estimate extrapolated_difference(const Line& line, const Contraction& f, double goal,
                                  double shrink = 1);
 
+/// Whether differences of ever smaller steps, down to where rounding would hide it, stay with the
+/// estimate rather than move to another value that is claimed.
+bool confirmed_below(const Line& line, const Contraction& f, const Estimate& estimate,
+                     double claimed);
+
+/// The largest step, a power of 2 times the line's unit, that leaves all results as they are: they
+/// come in steps, as those of 1 + erf(x) do, or f is constant. 0 if it is below 2^-40.
+double unnoticed_step(const Line& line, const Contraction& f);
+
 /// The derivatives from the left and from the right where they differ.
 struct Kink {
   bool found = false;
   double lower = 0;  ///< a gradient is possible if it lies between these
   double upper = 0;
+  bool settled = false;  ///< the last two steps agree on these: the kink is at x, not close to it
 };
 
 /// Looks for a kink, or a jump, at x: whether the difference of the one-sided differences stays
-/// when the step, below `step`, is divided by 16 and again.
+/// when the step, below `step`, is divided by 16 and again, and on for as long as rounding lets it
+/// be seen.
 Kink find_kink(const Line& line, const Contraction& f, double step);
 
 /// Central differences over the whole range of steps.

@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <cmath>
+#include <complex>
+#include <limits>
 #include <string_view>
+#include <vector>
 
 #include <xgrad/core/rounding_model.hpp>
 
@@ -21,6 +24,17 @@ bool is_correctly_rounded(std::string_view op) {
   return op == "add" || op == "subtract" || op == "multiply" || op == "divide" || op == "sqrt";
 }
 
+/// The numbers of a tensor in float64, or the parts of those in complex128.
+const double* numbers_of(const Tensor& x) {
+  if (x.dtype() == DType::float64) return x.data<double>();
+  return reinterpret_cast<const double*>(x.data<std::complex<double>>());
+}
+
+double* mutable_numbers_of(const Tensor& x) {
+  if (x.dtype() == DType::float64) return x.mutable_data<double>();
+  return reinterpret_cast<double*>(x.mutable_data<std::complex<double>>());
+}
+
 /// What float32 can hold is not rounded.
 void restore_float32(const Tensor& exact, const Tensor& result) {
   const double* from = exact.data<double>();
@@ -33,8 +47,19 @@ void restore_float32(const Tensor& exact, const Tensor& result) {
 
 }  // namespace
 
-RoundingModel::RoundingModel(double unit, std::uint64_t seed)
-    : unit_(unit), random_(seed), outer_(rounding_model) {
+RoundingModel::RoundingModel(ReductionLengths& noted)
+    : float32_(false), unit_(0), noted_(&noted), lengths_(noted), outer_(rounding_model) {
+  rounding_model = this;
+}
+
+RoundingModel::RoundingModel(DType arithmetic, double reserve, std::uint64_t seed,
+                             const ReductionLengths& lengths)
+    : float32_(arithmetic == DType::float32),
+      unit_(reserve * (float32_ ? 0x1p-24 : 0x1p-53)),
+      noted_(nullptr),
+      lengths_(lengths),
+      random_(seed),
+      outer_(rounding_model) {
   rounding_model = this;
 }
 
@@ -42,22 +67,26 @@ RoundingModel::~RoundingModel() { rounding_model = outer_; }
 
 Tensor RoundingModel::rounded(const char* op, std::span<const Var> inputs,
                               const std::function<Tensor(std::span<const Var>)>& evaluate) {
-  const Tensor exact = contiguous(evaluate(inputs));
-  if (exact.dtype() != DType::float64) return exact;
-  const Index n = reduction_length(op, inputs, exact.shape());
+  if (noted_) {
+    const Tensor exact = contiguous(evaluate(inputs));
+    noted_->push_back({op, reduction_length(op, inputs, exact.shape())});
+    return exact;
+  }
+  const Index n = length_of(op, inputs);
+  if (inputs[0].dtype() == DType::float32) return contiguous(evaluate(inputs));
   const double amount = unit_ * std::sqrt(static_cast<double>(n));
   std::vector<Var> operands;
   for (const Var& x : inputs) {
     operands.emplace_back(perturbed(x.tensor(), amount, x.tensor()));
   }
-  const Tensor value = evaluate(operands);
+  const Tensor value = contiguous(evaluate(operands));
   const Tensor result = perturbed(value, amount, value);
   note_sum(result, n);
   return result;
 }
 
 Tensor RoundingModel::rounded(const char* op, std::span<const Var> inputs, const Tensor& value) {
-  if (value.dtype() != DType::float64) return value;
+  if (noted_ || value.dtype() == DType::float32) return value;
   const std::string_view name = op;
   Index terms = 1;
   double amount = unit_;
@@ -69,33 +98,49 @@ Tensor RoundingModel::rounded(const char* op, std::span<const Var> inputs, const
     amount *= std::sqrt(static_cast<double>(std::min(a, b)));
   }
   const Tensor result = perturbed(value, amount, value);
-  if (terms == 1 && is_correctly_rounded(name)) restore_float32(value, result);
+  if (float32_ && terms == 1 && is_correctly_rounded(name)) restore_float32(value, result);
   note_sum(result, terms);
   return result;
 }
 
 Tensor RoundingModel::rounded(const Tensor& value, const Tensor& magnitude) {
-  return value.dtype() == DType::float64 ? perturbed(value, unit_, magnitude) : value;
+  return noted_ || value.dtype() == DType::float32 ? value : perturbed(value, unit_, magnitude);
 }
 
-double RoundingModel::constant(double value) {
-  return static_cast<double>(static_cast<float>(value));
+double RoundingModel::constant(double value) const {
+  return float32_ ? static_cast<double>(static_cast<float>(value)) : value;
+}
+
+double RoundingModel::in_range(double x, bool flush) const {
+  if (!float32_) return x;
+  // xsimd's exp gives inf a little before float32 ends.
+  if (std::abs(x) > 0x1p127) return std::copysign(std::numeric_limits<double>::infinity(), x);
+  return flush && std::abs(x) < 0x1p-126 ? 0 : x;
 }
 
 Tensor RoundingModel::perturbed(const Tensor& x, double amount, const Tensor& magnitude) {
   const Tensor result = x.copy();
   const Tensor sizes = contiguous(magnitude);
-  const double* size_of = sizes.data<double>();
-  double* values = result.mutable_data<double>();
+  const double* size_of = numbers_of(sizes);
+  double* values = mutable_numbers_of(result);
   std::uint64_t bits = 0;
-  const Index size = result.size();
+  const Index size = result.size() * (result.dtype() == DType::complex128 ? 2 : 1);
   for (Index i = 0; i < size; ++i, bits >>= 8) {
     if (i % 8 == 0) bits = random_.next();
     // From 1/2 to 1 times the amount: errors of one size would often cancel.
     const double part = static_cast<double>(128 + (bits & 127)) / 255;
-    values[i] += ((bits & 128) != 0 ? amount : -amount) * part * size_of[i];
+    const bool up = (bits & 128) != 0;
+    values[i] = in_range(values[i] + (up ? amount : -amount) * part * size_of[i], up);
   }
   return result;
+}
+
+Index RoundingModel::length_of(const char* op, std::span<const Var> inputs) {
+  if (next_ < lengths_.size() && std::string_view(op) == lengths_[next_].op) {
+    return lengths_[next_++].terms;
+  }
+  next_ = lengths_.size();  // rounding took the program another way
+  return reduction_length(op, inputs, {});
 }
 
 Index RoundingModel::terms_of(const Var& x) const {

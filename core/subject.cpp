@@ -1,13 +1,17 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/rounding_model.hpp>
 #include <xgrad/core/subject.hpp>
 #include <xgrad/core/tape_data.hpp>
 
 namespace xgrad::detail {
 namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
 
 std::vector<double> flat(const Results& results) {
   std::vector<double> all;
@@ -127,16 +131,27 @@ Line Subject::along_entry(std::size_t input, std::size_t entry) {
 
 Line Subject::along(std::size_t input, std::vector<double> direction) {
   double squares = 0;
-  for (const double x : origin_[input]) squares += x * x;
+  double largest = 0;
+  for (const double x : origin_[input]) {
+    squares += x * x;
+    largest = std::max(largest, std::abs(x));
+  }
   const auto n = static_cast<double>(direction.size());
   const auto at = [this, input, u = std::move(direction)](double t) -> Line::Point {
     std::vector<double> moved = origin_[input];
-    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += t * u[i];
+    double along = 0;  // as rounding has it
+    double length = 0;
+    for (std::size_t i = 0; i < moved.size(); ++i) {
+      moved[i] += t * u[i];
+      along += (moved[i] - origin_[input][i]) * u[i];
+      length += u[i] * u[i];
+    }
     assign(input, moved);
-    return {t, values()};
+    return {along / length, values()};
   };
   // The direction is about sqrt(n) long.
-  return {at, power_of_two(std::max(1.0, std::sqrt(squares / n)) / std::sqrt(n))};
+  const double blur = n > 1 ? std::numeric_limits<double>::epsilon() * largest : 0;
+  return {at, power_of_two(std::max(1.0, std::sqrt(squares / n)) / std::sqrt(n)), blur};
 }
 
 Results Subject::run() {
@@ -165,6 +180,40 @@ std::vector<bool> Subject::reached_inputs(const Results& results) const {
   return reached;
 }
 
+GradientFunction::GradientFunction(const std::function<Results()>& f, const CheckedInputs& inputs,
+                                   const GradcheckOptions& options)
+    : f_(f), all_(inputs) {
+  const ReplayedGenerators generators(options.generators);
+  Results results;
+  {
+    const Tape tape;
+    results = f();
+    generators.rewind();
+  }
+  Generator random(options.seed + 1);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const std::vector<double> weights =
+        random_covector(random, static_cast<std::size_t>(results[i].size()));
+    const std::string name = "covector" + (results.size() > 1 ? std::to_string(i) : "");
+    covectors_.push_back(parameter(Tensor(results[i].shape(), weights), name));
+    all_.checked.push_back({name, covectors_.back()});
+  }
+  all_.converted.insert(all_.converted.end(), covectors_.begin(), covectors_.end());
+  for (const NamedVar& input : inputs.checked) xs_.push_back(input.var);
+}
+
+Results GradientFunction::operator()() const {
+  const Results ys = f_();
+  Var total;
+  for (std::size_t i = 0; i < ys.size(); ++i) {
+    if (!ys[i].requires_grad()) continue;
+    const Var contracted = sum_to(ys[i] * covectors_[i], {});
+    total = total.defined() ? Var(total + contracted) : contracted;
+  }
+  if (!total.defined()) return {};
+  return grad(total, xs_, {.create_graph = true});
+}
+
 ComplexStep::ComplexStep(Subject& subject, const std::vector<double>& covector)
     : subject_(subject), covector_(covector), kept_(subject.inputs_.converted) {
   subject_.inputs_.convert(DType::complex128);
@@ -191,14 +240,24 @@ ComplexStep::Derivative ComplexStep::along(std::size_t input, const std::vector<
   return {static_cast<double>(sum), magnitude};
 }
 
-double ComplexStep::noise(std::size_t input, const std::vector<double>& direction) {
-  std::vector<double> values;
-  for (const double factor : {1.0, 0.75, 0.625, 0.875}) {
-    values.push_back(along(input, direction, factor * imaginary_step).value);
-  }
+void ComplexStep::measure_rounding(std::size_t input, const std::vector<double>& direction,
+                                   Derivative& derivative, Generator& random, int samples) {
+  ReductionLengths lengths;
   double squares = 0;  // a difference of two has twice the variance of one
-  for (const double value : values) squares += (value - values[0]) * (value - values[0]) / 2;
-  return std::sqrt(squares / 3);
+  for (const double factor : {0.75, 0.625, 0.875}) {
+    lengths.clear();
+    const RoundingModel notes(lengths);
+    const double change = along(input, direction, factor * imaginary_step).value - derivative.value;
+    squares += change * change / 2;
+  }
+  derivative.noise = std::isfinite(squares) ? std::sqrt(squares / 3) : 0;
+  derivative.rounding = std::max(derivative.rounding, noise_reserve * derivative.noise);
+  for (int s = 0; s < samples; ++s) {
+    const RoundingModel model(DType::float64, rounding_reserve, random.next(), lengths);
+    const double change = std::abs(along(input, direction).value - derivative.value);
+    if (!(change <= derivative.rounding))
+      derivative.rounding = std::isnan(change) ? infinity : change;
+  }
 }
 
 void ComplexStep::set_imaginary(std::size_t input, const std::vector<double>& direction,

@@ -9,6 +9,15 @@
 /// The function that `gradcheck` examines, as a function of plain numbers.
 namespace xgrad::detail {
 
+/// How many standard deviations of rounding a difference may show. Rounding errors are no normal
+/// distribution, and the deviation is itself an estimate from a few samples.
+inline constexpr double noise_reserve = 100;
+
+/// By how much more than half a unit in the last place a modelled rounding is off: an error of
+/// either sign exceeds this many deviations with probability 2 exp(-lambda^2 / 2) (Higham and Mary
+/// 2019).
+inline constexpr double rounding_reserve = 8;
+
 /// The position of the entry with that number, in row-major order.
 Shape position_of(std::size_t entry, const Shape& shape);
 
@@ -79,6 +88,25 @@ class Subject {
   Index evaluations_ = 0;
 };
 
+/// The gradient of f, as `create_graph` records it, as a function of f's inputs and of the
+/// covectors of f's results.
+class GradientFunction {
+ public:
+  GradientFunction(const std::function<Results()>& f, const CheckedInputs& inputs,
+                   const GradcheckOptions& options);
+  GradientFunction(const GradientFunction&) = delete;
+  GradientFunction& operator=(const GradientFunction&) = delete;
+
+  const CheckedInputs& inputs() const { return all_; }
+  Results operator()() const;
+
+ private:
+  const std::function<Results()>& f_;
+  CheckedInputs all_;
+  std::vector<Var> xs_;
+  std::vector<Var> covectors_;
+};
+
 /// The length of a complex step: its square vanishes beside it.
 inline constexpr double imaginary_step = 0x1p-500;
 
@@ -92,14 +120,16 @@ class ComplexStep {
 
   struct Derivative {
     double value;
-    double magnitude;  ///< the sum of the absolute values of what was added
-    double noise = 0;  ///< standard deviation of rounding, if it was measured
+    double magnitude;     ///< the sum of the absolute values of what was added
+    double noise = 0;     ///< standard deviation of rounding that depends on the step, if measured
+    double rounding = 0;  ///< the largest error by rounding that is plausible, if measured
   };
   Derivative along(std::size_t input, const std::vector<double>& direction,
                    double step = imaginary_step);
-  /// The standard deviation of rounding in that derivative: the exact one does not depend on the
-  /// step, but what rounding does to it.
-  double noise(std::size_t input, const std::vector<double>& direction);
+  /// Measures the rounding of that derivative: the exact one does not depend on the step, but what
+  /// rounding does to it; and how far it moves when every op rounds at random.
+  void measure_rounding(std::size_t input, const std::vector<double>& direction,
+                        Derivative& derivative, Generator& random, int samples = 3);
 
  private:
   void set_imaginary(std::size_t input, const std::vector<double>& direction, double step) const;

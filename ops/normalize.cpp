@@ -123,6 +123,11 @@ struct LogSoftmax : Along {
         },
         x);
   }
+  /// The logarithm is off by a rounding of the sum, which is between 1 and n; beside it the result
+  /// may be small.
+  Tensor magnitude(std::span<const Var> inputs) const {
+    return Tensor::full(inputs[0].shape(), 1, inputs[0].dtype());
+  }
   void pullback(Pullback& p) const {
     p.add(0, apply(LogSoftmaxGradient{*this}, p.output(), p.gradient()));
   }
