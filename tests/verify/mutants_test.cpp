@@ -2,9 +2,14 @@
 #include "mutants/mutants.hpp"
 
 #include <cctype>
+#include <cmath>
+#include <cstdlib>
+#include <iostream>
 #include <string>
 
 #include <gtest/gtest.h>
+
+#include <xgrad/core/subject.hpp>
 
 #include "verify/seeds.hpp"
 
@@ -62,6 +67,96 @@ INSTANTIATE_TEST_SUITE_P(, Mutants, ::testing::ValuesIn(all_cases()), [](const a
   }
   return name;
 });
+
+/// The case's inputs, moved and stretched.
+std::vector<NamedVar> inputs_at(const Case& each, std::uint64_t seed, double offset,
+                                double deviation) {
+  std::vector<NamedVar> inputs = mutants::inputs_of(each, seed);
+  for (NamedVar& input : inputs) {
+    if (input.constant) continue;
+    const Tensor x = input.var.tensor().to(DType::float64).copy();
+    for (Index i = 0; i < x.size(); ++i) {
+      x.mutable_data<double>()[i] = offset + deviation * x.data<double>()[i];
+    }
+    input.var = x;
+  }
+  return inputs;
+}
+
+/// The first gradients of a function, or the second ones, by a fixed covector.
+std::vector<std::vector<double>> gradients_of(const mutants::Function& f,
+                                              const std::vector<NamedVar>& inputs, int order) {
+  const detail::InputCopies copies(inputs);
+  const detail::CheckedInputs checked{copies.checked, copies.vars};
+  const std::function<detail::Results()> first = [&] { return f(copies.vars); };
+  Generator random(1);
+  const auto all = [&](const std::function<detail::Results()>& g, const detail::CheckedInputs& of) {
+    detail::Subject subject(g, of, {});
+    return subject.gradients(detail::random_covector(random, subject.values().size())).g;
+  };
+  if (order == 1) return all(first, checked);
+  const detail::GradientFunction gradient(first, checked, {});
+  return all([&] { return gradient(); }, gradient.inputs());
+}
+
+/// Whether two gradients of an input differ by more than the report of the right one says it needs.
+bool shows(const GradcheckReport& right, const std::vector<std::vector<double>>& a,
+           const std::vector<std::vector<double>>& b) {
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    const GradcheckInput& input = right.inputs.at(k);
+    double scale = 0;
+    double apart = 0;
+    for (std::size_t i = 0; i < a[k].size(); ++i) {
+      scale = std::max(scale, std::abs(a[k][i]));
+      const double difference = std::abs(a[k][i] - b[k][i]);
+      if (!(difference <= apart)) apart = difference;
+    }
+    const double needed = 4 * input.detectable * (input.verdict == Verdict::zero ? 1 : scale);
+    if (apart > 0 && !(apart <= needed)) return true;
+  }
+  return false;
+}
+
+/// Everywhere a fault is caught that is larger than what rounding explains there.
+void check_at(double offset, double deviation) {
+  int faults = 0;
+  int showing = 0;
+  int twins = 0;
+  int decided = 0;
+  const std::size_t seeds = std::getenv("XGRAD_THOROUGH") ? 20 : 1;
+  std::vector<std::uint64_t> list = verify::table_seeds(1);
+  list.resize(std::min(list.size(), seeds));
+  for (const std::uint64_t seed : list) {
+    for (const Case& each : mutants::cases()) {
+      const std::vector<NamedVar> inputs = inputs_at(each, seed, offset, deviation);
+      const GradcheckOptions options{.fast = true, .seed = seed};
+      const auto report_of = [&](int fault) {
+        const mutants::Function f = mutants::planted(each, fault);
+        return each.order == 1 ? gradcheck(f, inputs, options) : gradgradcheck(f, inputs, options);
+      };
+      const GradcheckReport twin = report_of(0);
+      EXPECT_NE(twin.verdict, Verdict::wrong) << twin << repeat(seed);
+      ++twins;
+      decided += static_cast<bool>(twin);
+      const auto right = gradients_of(mutants::planted(each, 0), inputs, each.order);
+      for (std::size_t k = 0; k < each.faults.size(); ++k, ++faults) {
+        const int fault = static_cast<int>(k) + 1;
+        const auto wrong = gradients_of(mutants::planted(each, fault), inputs, each.order);
+        if (!shows(twin, right, wrong)) continue;
+        ++showing;
+        const GradcheckReport report = report_of(fault);
+        EXPECT_TRUE(is_caught(report)) << each.faults[k].what << ": " << report << repeat(seed);
+      }
+    }
+  }
+  std::cout << showing << " of " << faults << " faults are larger than rounding; " << decided
+            << " of " << twins << " right gradients are decided\n";
+  EXPECT_GT(2 * showing, faults);
+}
+
+TEST(MutantsOfOtherSizes, AreCaughtAt1e_3) { check_at(0, 1e-3); }
+TEST(MutantsOfOtherSizes, AreCaughtAt30) { check_at(0, 30); }
+TEST(MutantsOfOtherSizes, AreCaughtAtAnOffsetOf20) { check_at(20, 1); }
 
 TEST(MutantsList, HasEnoughOfEveryClass) {
   std::size_t mutants = 0;

@@ -1,4 +1,8 @@
 // Functions for which "correct" and "wrong" are not all there is to say.
+#include <memory>
+#include <numbers>
+#include <sstream>
+
 #include <gtest/gtest.h>
 
 #include <xgrad/xgrad.hpp>
@@ -132,6 +136,169 @@ TEST(Verdicts, ResultsThatAreNotFiniteCannotBeChecked) {
   EXPECT_EQ(verdict_of(f, {{"x", vector({-1, 1})}}), Verdict::ill_conditioned);
   const double nan = std::numeric_limits<double>::quiet_NaN();
   EXPECT_EQ(verdict_of(f, {{"x", vector({nan})}}), Verdict::ill_conditioned);
+}
+
+TEST(Verdicts, AReportThatCannotDecideSaysWhy) {
+  const auto hidden =
+      gradcheck([](const Vars& in) { return Var(1e12 + abs(in[0])); }, {{"x", vector({0.5})}});
+  EXPECT_EQ(hidden["x"].note, "rounding hides errors of the resolution that was asked for");
+  const auto end = gradcheck([](const Vars& in) { return sqrt(in[0]); }, {{"x", vector({0})}});
+  EXPECT_EQ(end["x"].note, "the function is not finite beside the inputs");
+  std::ostringstream text;
+  text << end;
+  EXPECT_NE(text.str().find(end["x"].note), std::string::npos);
+}
+
+// ------------------------------------------------------------------------- right, but hard to see
+
+/// A right gradient at one number, full and fast: never wrong.
+template <class F>
+void expect_not_wrong(F f, double at) {
+  const std::vector<NamedVar> x{{"x", vector({at})}};
+  for (const bool fast : {false, true}) {
+    const GradcheckReport first = gradcheck(f, x, {.fast = fast});
+    EXPECT_NE(first.verdict, Verdict::wrong) << at << '\n' << first;
+    EXPECT_TRUE(first || !first["x"].note.empty()) << first;
+    const GradcheckReport second = gradgradcheck(f, x, {.fast = fast});
+    EXPECT_NE(second.verdict, Verdict::wrong) << at << '\n' << second;
+  }
+}
+
+TEST(Verdicts, SaturatedUnitsAreNotWrong) {
+  for (const double at : {15.0, 18.0, 20.0, -20.0, 30.0, 38.0, 40.0, 100.0}) {
+    expect_not_wrong([](const Vars& in) { return Var(tanh(in[0])); }, at);
+    expect_not_wrong([](const Vars& in) { return Var(sigmoid(in[0])); }, at);
+    expect_not_wrong([](const Vars& in) { return Var(softplus(in[0])); }, at);
+    expect_not_wrong([](const Vars& in) { return softmax(concat({in[0], vector({0})}), 0); }, at);
+    expect_not_wrong(
+        [](const Vars& in) {
+          return log_softmax(concat({in[0], vector({0})}), 0);
+        },
+        at);
+    expect_not_wrong(
+        [](const Vars& in) {
+          const Var one = Tensor::full({1}, 1, in[0].dtype());
+          return binary_cross_entropy_with_logits(in[0], one);
+        },
+        at);
+  }
+}
+
+TEST(Verdicts, SaturatedCellsAreNotWrong) {
+  Generator random(3);
+  for (const double deviation : {30.0, 100.0, 1000.0}) {
+    for (int k = 0; k < 5; ++k) {
+      const Var x = random.normal({2, 3}, 0, deviation);
+      const Var h = random.normal({2, 4}, 0, 1);
+      const Var c = random.normal({2, 4}, 0, 1);
+      nn::LSTMCell lstm(3, 4);
+      nn::GRUCell gru(3, 4);
+      nn::RNNCell rnn(3, 4);
+      EXPECT_NE(gradcheck(lstm, x, {h, c}).verdict, Verdict::wrong) << deviation;
+      EXPECT_NE(gradcheck(gru, x, {h}).verdict, Verdict::wrong) << deviation;
+      EXPECT_NE(gradcheck(rnn, x, {h}).verdict, Verdict::wrong) << deviation;
+    }
+  }
+}
+
+TEST(Verdicts, CloseToASingularityStepsThatLeapOverItProveNothing) {
+  const auto logarithm = [](const Vars& in) { return Var(log(abs(in[0]))); };
+  const auto power = [](const Vars& in) { return Var(pow(abs(in[0]), 0.3)); };
+  const auto beside_1 = [](const Vars& in) { return Var(log(abs(in[0] - 1.0))); };
+  for (const double at : {1e-3, 1e-5, 1e-7, 1e-8, -1e-8}) {
+    EXPECT_EQ(verdict_of(logarithm, {{"x", vector({at})}}), Verdict::correct) << at;
+    EXPECT_EQ(verdict_of(power, {{"x", vector({at})}}), Verdict::correct) << at;
+  }
+  for (const double at : {1e-3, 1e-6, 1e-9, 1e-12}) {
+    expect_not_wrong(logarithm, at);
+    expect_not_wrong(power, at);
+    expect_not_wrong(beside_1, 1 + at);
+  }
+  // A wrong one is wrong there, too.
+  const auto twice = [](const Vars& in) {
+    return mutants::corrupt(in[0], [](const Eager& g) { return 2.0 * g; });
+  };
+  const auto wrong = [&](const Vars& in) { return Var(log(abs(twice(in)))); };
+  EXPECT_EQ(verdict_of(wrong, {{"x", vector({1e-8})}}), Verdict::wrong);
+}
+
+TEST(Verdicts, RoundingThatComesInSteps) {
+  // 1 + x is a few multiples of the roundoff: its neighbours round alike.
+  for (const double at : {1e-16, 3e-16, 1e-15, 1e-14, 1e-12}) {
+    expect_not_wrong([](const Vars& in) { return Var(log(1.0 + in[0])); }, at);
+    expect_not_wrong([](const Vars& in) { return Var(log(1.0 + abs(in[0]))); }, at);
+    expect_not_wrong([](const Vars& in) { return Var(sqrt(1.0 - square(1.0 - in[0]))); }, at);
+  }
+}
+
+/// Whose 1 + erf cancels where no model of rounding can see it.
+struct NormalDistribution {
+  static constexpr const char* name = "normal_distribution";
+  static constexpr bool analytic = false;
+  static auto value(auto x) { return 0.5 * (1.0 + erf(0.75 * x)); }
+  static auto pullback(auto g, auto, auto x) {
+    return g * (detail::number(x, 0.375 * 2 * std::numbers::inv_sqrtpi) * exp(-0.5625 * x * x));
+  }
+};
+
+TEST(Verdicts, RoundingInsideOfAnOpThatComesInSteps) {
+  const auto f = [](const Vars& in) { return Var(pointwise<NormalDistribution>(in[0])); };
+  for (const double at : {-1.0, -3.0, -5.0, -5.5, -6.0, -6.5, -7.0, -7.5, -8.0, -8.2}) {
+    const std::vector<NamedVar> x{{"x", vector({at})}};
+    for (const bool fast : {false, true}) {
+      const GradcheckReport report = gradcheck(f, x, {.fast = fast});
+      EXPECT_NE(report.verdict, Verdict::wrong) << at << '\n' << report;
+    }
+  }
+  // It excuses no fault where the results are flat.
+  const auto leaky = [](const Vars& in) {
+    return op(
+        {in[0]}, [](const Vars& x) { return Var(relu(x[0])); },
+        [](Pullback& p) { p.add(0, 1e-6 * Eager(p.gradient())); });
+  };
+  const auto twice = [&](const Vars& in) { return Var(clip(leaky(in), -1, 1)); };
+  EXPECT_EQ(verdict_of(twice, {{"x", vector({-0.5})}}), Verdict::wrong);
+}
+
+TEST(Verdicts, APullbackMayCompareTheResultWithTheInput) {
+  // The model of rounding moves the result: that is no rounding error of the gradient.
+  const auto largest = [](const Vars& in) {
+    return op(
+        {in[0]}, [](const Vars& x) { return max(x[0]); },
+        [](Pullback& p) {
+          const Var chosen = equal(p.input(0), p.output());
+          p.add(0, Eager(p.gradient()) * chosen / sum(chosen));
+        });
+  };
+  EXPECT_EQ(verdict_of(largest, {{"x", vector({0.5, 0.25, -1})}}), Verdict::correct);
+}
+
+TEST(Verdicts, AnOpMayDrawRandomNumbers) {
+  const auto masked = [](const Vars& in) {
+    const auto random = std::make_shared<Generator>(3);
+    return op(
+        {in[0]},
+        [=](const Vars& x) {
+          return Eager(x[0]) *
+                 mutants::numbers_like(x[0], [&](Index) { return random->uniform(); });
+        },
+        [](Pullback& p) {
+          Generator again(3);
+          p.add(0, Eager(p.gradient()) *
+                       mutants::numbers_like(p.gradient(), [&](Index) { return again.uniform(); }));
+        });
+  };
+  EXPECT_EQ(verdict_of(masked, {{"x", draw({7})}}), Verdict::correct);
+  EXPECT_TRUE(float32check(masked, {{"x", draw({7})}}));
+}
+
+TEST(Verdicts, WhatFloat32CannotHoldIsIllConditionedThere) {
+  const auto f = [](const Vars& in) { return exp(in[0]); };
+  const std::vector<NamedVar> x{{"x", vector({100})}};
+  EXPECT_EQ(gradcheck(f, x).verdict, Verdict::correct);
+  EXPECT_EQ(float32check(f, x).verdict, Verdict::ill_conditioned);
+  const auto inverse = [](const Vars& in) { return log(exp(in[0])); };
+  EXPECT_NE(float32check(inverse, {{"x", vector({-88})}}).verdict, Verdict::wrong);
 }
 
 // -------------------------------------------------------------------------------- zero and vacuous
