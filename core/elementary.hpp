@@ -390,7 +390,8 @@ template <class T, class A>
   angle = xsimd::select(steep, taken_from(pi / 2, 0x1.1a62633145c07p-54, angle), angle);
   const auto left = xsimd::copysign(V(T(1)), x) < V(T(0));
   angle = xsimd::select(left, taken_from(pi, 0x1.1a62633145c07p-53, angle), angle);
-  return xsimd::copysign(angle, y);
+  const auto is_nan = xsimd::isnan(x) || xsimd::isnan(y);
+  return xsimd::select(is_nan, x + y, xsimd::copysign(angle, y));
 }
 
 }  // namespace xgrad::detail::elementary

@@ -176,7 +176,7 @@ TEST(Pointwise, SignAndFloor) {
 TEST(Pointwise, Atan2AtItsBorders) {
   const std::vector<double> edges{0.0, -0.0, 1, -1, inf, -inf, std::nan("")};
   for (const DType dtype : {DType::float32, DType::float64}) {
-    const double tolerance = dtype == DType::float32 ? 1e-7 : 1e-16;
+    const double tolerance = testing::rounding_bound(dtype, testing::elementary);
     for (const double b : edges) {
       for (const double a : edges) {
         const auto one = [&](double number) { return Var(Tensor({1}, {number}, dtype)); };
@@ -228,7 +228,7 @@ TEST(Pointwise, ErfIsThatOfTheStandardLibrary) {
   for (double x = -6.5; x < 6.6; x += 0.125) {
     const auto [y, slope] = value_and_slope([](const Var& a) { return erf(a); }, x, DType::float64);
     // Both sides are rounded; the slope's factor and its exponential, too.
-    EXPECT_NEAR(y, std::erf(x), rounding_bound(DType::float64, 2 * 68)) << x;  // xsimd's, 68 ulp
+    EXPECT_NEAR(y, std::erf(x), rounding_bound(DType::float64, 2 * elementary)) << x;
     EXPECT_NEAR(slope, 2 / std::sqrt(std::acos(-1.0)) * std::exp(-x * x),
                 rounding_bound(DType::float64, 4 * elementary))
         << x;
