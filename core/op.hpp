@@ -29,10 +29,9 @@ class Pullback {
   /// False if nobody asks for the gradient of input i: no need to compute it.
   bool wants(std::size_t i) const { return is_wanted(at(i)); }
 
-  /// Adds `gradient()` itself to the gradient of input i: for an addend, whose derivative is
-  /// exactly
-  /// 1. Costs nothing where nobody else reads the input, if the op's `addends()` name it; such an
-  /// input must be passed on once, and gets nothing else.
+  /// Adds `gradient()` itself to the gradient of input i: for an addend, which has a derivative of
+  /// exactly 1. Costs nothing where nobody else reads the input, if the op's `addends()` name it;
+  /// such an input must be passed on once, and gets nothing else.
   void pass_on(std::size_t i);
 
   /// Adds to the gradient of input i. `gradient` broadcasts to the input's shape, or is summed over

@@ -77,7 +77,7 @@ Estimate extrapolated_difference(const Line& line, const Contraction& f, double 
 
 bool confirmed_below(const Line& line, const Contraction& f, const Estimate& estimate,
                      double claimed) {
-  if (!std::isfinite(estimate.value)) return false;
+  if (!std::isfinite(estimate.value) || !std::isfinite(estimate.step)) return false;
   const double apart = std::abs(estimate.value - claimed);
   if (!std::isfinite(apart)) return true;
   double h = estimate.step / 8;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <ostream>
 
@@ -41,6 +42,7 @@ class ElementText {
   }
 
   std::string number(double x) const {
+    if (std::isnan(x)) return "nan";  // its sign says nothing
     char text[64];
     return {text,
             static_cast<std::size_t>(std::snprintf(text, sizeof(text), "%.*g", precision_, x))};

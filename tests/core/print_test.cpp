@@ -40,6 +40,7 @@ TEST(Print, TensorsInColumns) {
 TEST(Print, WhatIsNotFinite) {
   const double inf = std::numeric_limits<double>::infinity();
   EXPECT_EQ(printed(Tensor({3}, {std::nan(""), inf, -inf})), "float32 (3) { nan,  inf, -inf}");
+  EXPECT_EQ(printed(Tensor({1}, {-std::nan("")})), "float32 (1) {nan}");
 }
 
 TEST(Print, NoElements) {

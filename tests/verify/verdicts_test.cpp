@@ -222,6 +222,18 @@ TEST(Verdicts, CloseToASingularityStepsThatLeapOverItProveNothing) {
   EXPECT_EQ(verdict_of(wrong, {{"x", vector({1e-8})}}), Verdict::wrong);
 }
 
+TEST(Verdicts, StepsThatAreTooLargeForANumberEnd) {
+  const auto angle = [](const Vars& in) {
+    return Var(atan2(slice(in[0], 0, 0, 2), slice(in[0], 0, 2, 4)));
+  };
+  const std::vector<NamedVar> x{{"x", vector({1e300, -1e300, 2e300, 5e299})}};
+  for (const bool fast : {false, true}) {
+    for (std::uint64_t seed = 0; seed < 10; ++seed) {
+      EXPECT_NE(gradcheck(angle, x, {.fast = fast, .seed = seed}).verdict, Verdict::wrong);
+    }
+  }
+}
+
 TEST(Verdicts, RoundingThatComesInSteps) {
   // 1 + x is a few multiples of the roundoff: its neighbours round alike.
   for (const double at : {1e-16, 3e-16, 1e-15, 1e-14, 1e-12}) {
