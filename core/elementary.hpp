@@ -9,8 +9,9 @@
 #include <xgrad/core/simd.hpp>
 
 /// Elementary functions on SIMD batches, where xsimd's own lose digits or end too early. Each is
-/// right for every number, denormal and infinite ones included, and NaN for NaN. The coefficients
-/// are minimax polynomials, fitted in 60 digits with Remez' exchange for the interval given.
+/// right for every number, denormal and infinite ones included, and NaN for NaN. The polynomials
+/// were fitted in 60 digits for the interval given: with Remez' exchange, those of erfc as
+/// interpolants at Chebyshev's points.
 namespace xgrad::detail::elementary {
 
 template <class T, class A>
