@@ -325,7 +325,8 @@ double tolerance_of(const json& data, DType dtype) {
   const json& options = data.at("options");
   Index longest = 0;
   for (const auto& [name, value] : data.at("inputs").items()) {
-    for (const Index extent : tensor(value, dtype).shape()) longest = std::max(longest, extent);
+    const Tensor input = tensor(value, dtype);
+    for (const Index extent : input.shape()) longest = std::max(longest, extent);
   }
   const bool recurrent = options.contains("cell");
   const Index steps = recurrent ? tensor(data.at("inputs").at("x"), dtype).shape()[0] : 1;
