@@ -323,16 +323,22 @@ void expect_near(const Tensor& actual, const json& data, double tolerance, doubl
 /// Each step of each layer is a product of no more terms than the longest axis has elements.
 double tolerance_of(const json& data, DType dtype) {
   const json& options = data.at("options");
+  const json& inputs = data.at("inputs");
   Index longest = 0;
-  for (const auto& [name, value] : data.at("inputs").items()) {
+  for (const auto& [name, value] : inputs.items()) {
     const Tensor input = tensor(value, dtype);
     for (const Index extent : input.shape()) longest = std::max(longest, extent);
   }
-  const bool recurrent = options.contains("cell");
-  const Index steps = recurrent ? tensor(data.at("inputs").at("x"), dtype).shape()[0] : 1;
-  const double roundings =
-      options.value("layers", 1.0) *
-      testing::recurrent_roundings(static_cast<double>(steps), static_cast<double>(longest));
+  double layers = options.value("layers", 1.0);
+  Index steps = 1;
+  if (options.contains("cell")) steps = tensor(inputs.at("x"), dtype).shape()[0];
+  if (options.contains("stack")) {  // of Sequential, whose first axis is the batch
+    layers = static_cast<double>(options.at("stack").size());
+    const Tensor x = tensor(inputs.at("x"), dtype);
+    if (x.dim() > 1) steps = x.shape()[1];
+  }
+  const double roundings = layers * testing::recurrent_roundings(static_cast<double>(steps),
+                                                                 static_cast<double>(longest));
   const double sides = dtype == DType::float64 ? 2 : 1;  // PyTorch's roundings count, too
   return testing::rounding_bound(dtype, sides * roundings);
 }
