@@ -172,7 +172,7 @@ KeptParameters::KeptParameters(std::span<const Var> parameters) {
 KeptParameters::~KeptParameters() {
   wait();  // for threads that may still use the values
   for (Kept& kept : kept_) {
-    Parameter& p = *kept.var.data_->parameter;
+    Parameter& p = *kept.var.parameter_or_null();
     const auto bytes = static_cast<std::size_t>(kept.value.size()) * item_size(kept.value.dtype());
     std::memcpy(kept.value.address(), kept.elements.address(), bytes);
     p.value = kept.value;

@@ -44,7 +44,6 @@ struct Parameter {
 inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
 
 struct VarData;
-class KeptParameters;
 
 /// Set while `clone` copies an object on this thread: a Var that is copied then becomes a Var of
 /// the copy's own parameter.
@@ -191,7 +190,6 @@ class Var {
   detail::Parameter* parameter_or_null() const { return data_ ? data_->parameter.get() : nullptr; }
 
  private:
-  friend class detail::KeptParameters;
   detail::VarData& checked() const;
 
   detail::Ref<detail::VarData> data_;
