@@ -105,7 +105,7 @@ class Recurrent : public Module {
   /// One time step of a model in use: from x (batch, features) to the output (batch, output); moves
   /// `states` on, which begin as zero_state(batch). Without a tape it allocates no memory once all
   /// buffers that it needs have been in use. Throws if there is a reverse direction, which begins
-  /// at the end of a sequence.
+  /// at the end of a sequence. Where a layer throws, `states` stay as they are.
   Var step(const Var& x, States& states) const {
     if (options_.bidirectional || options_.reverse) {
       throw Error("recurrent: step: the reverse direction needs the whole sequence");
@@ -117,15 +117,7 @@ class Recurrent : public Module {
     detail::check_state_count(states.size(), cells_.size());
     const Index batch = x.shape()[0];
     for (std::size_t i = 0; i < cells_.size(); ++i) check_batch(i, states[i], x, batch);
-    Var output = x;
-    for (std::size_t i = 0; i < cells_.size(); ++i) {
-      if (i > 0) output = dropout_(output);
-      const Scope layer("layer", static_cast<Index>(i), cells_[i]);
-      states[i] = step_from(i, states[i], states[i], x, batch,
-                            [&] { return single_step(cells_[i], output, states[i]); });
-      output = output_of(cells_[i], states[i]);
-    }
-    return output;
+    return step_layers(0, x, states, x);
   }
 
   States zero_state(Index batch) const {
@@ -221,6 +213,20 @@ class Recurrent : public Module {
       break;
     }
     return next;
+  }
+
+  /// A step of the layers from the i-th on, whose input is `h`; x is the first one's. The states
+  /// move on once all layers are computed.
+  Var step_layers(std::size_t i, const Var& h, States& states, const Var& x) const {
+    State next = [&] {
+      const Scope layer("layer", static_cast<Index>(i), cells_[i]);
+      return step_from(i, states[i], states[i], x, x.shape()[0],
+                       [&] { return single_step(cells_[i], h, states[i]); });
+    }();
+    Var output = output_of(cells_[i], next);
+    if (i + 1 < cells_.size()) output = step_layers(i + 1, dropout_(output), states, x);
+    states[i] = std::move(next);
+    return output;
   }
 
   /// Leaves the last state in `s`, returns all outputs; x and they are packed, `whole` is not.

@@ -81,6 +81,20 @@ TEST(Streaming, IsRecordedLikeAnyOp) {
   }
 }
 
+TEST(Streaming, AStepThatFailsLeavesAllStatesAsTheyWere) {
+  const nn::LSTM lstm(3, 4, {.layers = 2});
+  auto states = lstm.zero_state(2);
+  lstm.step(Tensor::full({2, 3}, 1.0), states);
+  const std::vector<double> before = states[0].c.tensor().to_vector();
+  const Var second = states[1].h;
+  states[1].h = Tensor::zeros({2, 7});
+  EXPECT_THROW(lstm.step(Tensor::full({2, 3}, 1.0), states), Error);
+  EXPECT_EQ(states[0].c.tensor().to_vector(), before);
+  states[1].h = second;
+  lstm.step(Tensor::full({2, 3}, 1.0), states);
+  EXPECT_NE(states[0].c.tensor().to_vector(), before);
+}
+
 TEST(Streaming, Errors) {
   nn::LSTM net(3, 4);
   auto states = net.zero_state(2);
