@@ -1,18 +1,31 @@
 #include <algorithm>
+#include <limits>
 
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/shape.hpp>
 
 namespace xgrad {
 
+void detail::refuse_index(std::uintmax_t i) {
+  throw Error("shape: " + std::to_string(i) + ": an extent or axis must be at most " +
+              std::to_string(std::numeric_limits<Index>::max()));
+}
+
 void Shape::refuse() { throw Error("shape: a tensor has at most 8 axes"); }
 
+void Shape::refuse_axis(const char* op, std::size_t axis) const {
+  throw Error("shape: " + std::string(op) + ": " + to_string(*this) + " has no axis " +
+              std::to_string(axis));
+}
+
 void Shape::insert(std::size_t axis, Index extent) {
+  if (axis > size_) refuse_axis("insert", axis);
   push_back(extent);
   std::rotate(begin() + axis, end() - 1, end());
 }
 
 void Shape::erase(std::size_t axis) {
+  if (axis >= size_) refuse_axis("erase", axis);
   std::copy(begin() + axis + 1, end(), begin() + axis);
   --size_;
 }

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <string>
+#include <utility>
 
 namespace xt {
 template <class E>
@@ -34,6 +35,15 @@ concept IntegerList = !XtensorExpression<T> && requires(const T& list) {
   requires Integer<std::remove_const_t<typename T::value_type>>;
 };
 
+[[noreturn]] void refuse_index(std::uintmax_t i);
+
+/// Throws for an unsigned number that an Index cannot hold, which would come out negative.
+template <Integer I>
+Index to_index(I i) {
+  if (!std::in_range<Index>(i)) refuse_index(static_cast<std::uintmax_t>(i));
+  return static_cast<Index>(i);
+}
+
 }  // namespace detail
 
 /// The extents of a tensor, or its strides in elements: up to 8 numbers, no heap.
@@ -48,7 +58,7 @@ class Shape {
   /// Throws past 8 axes.
   template <class It>
   Shape(It first, It last) {
-    for (; first != last; ++first) push_back(static_cast<Index>(*first));
+    for (; first != last; ++first) push_back(detail::to_index(*first));
   }
 
   Shape(const Shape& other) : size_(other.size_) { copy(other); }
@@ -62,8 +72,9 @@ class Shape {
   bool empty() const { return size_ == 0; }
   Index operator[](std::size_t axis) const { return extents_[axis]; }
   Index& operator[](std::size_t axis) { return extents_[axis]; }
-  Index back() const { return extents_[size_ - 1]; }
-  Index& back() { return extents_[size_ - 1]; }
+  /// The last extent, as of pop_back. Throws for a scalar's shape, which has none.
+  Index back() const { return extents_[last()]; }
+  Index& back() { return extents_[last()]; }
   const Index* begin() const { return extents_.data(); }
   const Index* end() const { return extents_.data() + size_; }
   Index* begin() { return extents_.data(); }
@@ -73,8 +84,10 @@ class Shape {
     if (size_ == max_axes) refuse();
     extents_[size_++] = extent;
   }
-  void pop_back() { --size_; }
+  void pop_back() { size_ = last(); }
+  /// Makes `axis`, from 0 to size(), one of `extent`; throws for others, and past 8 axes.
   void insert(std::size_t axis, Index extent);
+  /// Throws for an axis that is not there.
   void erase(std::size_t axis);
 
   friend bool operator==(const Shape& a, const Shape& b) {
@@ -90,6 +103,11 @@ class Shape {
 
  private:
   [[noreturn]] static void refuse();
+  [[noreturn]] void refuse_axis(const char* op, std::size_t axis) const;
+  std::size_t last() const {
+    if (size_ == 0) refuse_axis("back", 0);
+    return size_ - 1;
+  }
   /// Only what is in use: the load of a whole vector would wait for the single stores before it.
   void copy(const Shape& other) {
     for (std::size_t i = 0; i < size_; ++i) extents_[i] = other.extents_[i];
@@ -106,7 +124,7 @@ class Axes : public Shape {
   Axes() = default;
   Axes(const Shape& axes) : Shape(axes) {}
   template <detail::Integer I>
-  Axes(I axis) : Shape{static_cast<Index>(axis)} {}
+  Axes(I axis) : Shape{detail::to_index(axis)} {}
 };
 
 /// The number of elements: the product of the extents, 1 for a scalar.

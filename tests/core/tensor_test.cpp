@@ -1,3 +1,6 @@
+#include <cstdint>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -8,6 +11,8 @@
 #include <xgrad/ops/pointwise.hpp>
 #include <xgrad/ops/reduce.hpp>
 #include <xgrad/ops/shape.hpp>
+
+#include "error_of.hpp"
 
 namespace xgrad {
 namespace {
@@ -55,6 +60,32 @@ TEST(TensorTest, OneThatWasMovedFromIsEmpty) {
   x = std::move(z);
   EXPECT_EQ(x.to_vector(), (std::vector<double>{1, 2}));
   EXPECT_EQ(z.size(), 0);  // NOLINT(bugprone-use-after-move)
+}
+
+TEST(ShapeTest, AxesThatAreNotThereAreErrors) {
+  Shape scalar;
+  Shape shape{2, 3};
+  const auto rule = [](const std::string& op, const std::string& of, int axis) {
+    return "shape: " + op + ": " + of + " has no axis " + std::to_string(axis);
+  };
+  EXPECT_EQ(error_of([&] { (void)scalar.back(); }), rule("back", "()", 0));
+  EXPECT_EQ(error_of([&] { scalar.pop_back(); }), rule("back", "()", 0));
+  EXPECT_EQ(error_of([&] { shape.erase(2); }), rule("erase", "(2,3)", 2));
+  EXPECT_EQ(error_of([&] { shape.insert(3, 1); }), rule("insert", "(2,3)", 3));
+  EXPECT_EQ(shape, (Shape{2, 3}));
+  shape.insert(2, 4);
+  EXPECT_EQ(shape, (Shape{2, 3, 4}));
+  shape.erase(0);
+  EXPECT_EQ(shape, (Shape{3, 4}));
+}
+
+TEST(ShapeTest, UnsignedNumbersDoNotTurnNegative) {
+  const std::uint64_t huge = std::numeric_limits<std::uint64_t>::max();
+  const std::string rule =
+      "shape: 18446744073709551615: an extent or axis must be at most 9223372036854775807";
+  EXPECT_EQ(error_of([&] { (void)sum(Tensor::full({2, 3}, 1.0), huge); }), rule);
+  EXPECT_EQ(error_of([&] { (void)Shape(std::vector<std::uint64_t>{2, huge}); }), rule);
+  EXPECT_EQ(sum(Tensor::full({2, 3}, 1.0), std::uint64_t{1}).shape(), Shape{2});
 }
 
 TEST(TensorTest, TheValueOfATemporaryIsACopy) {

@@ -120,7 +120,7 @@ std::vector<double> rounded(std::vector<double> values) {
 
 Shape Arguments::list(const char* name) const {
   const std::vector<double>& values = options.at(name);
-  return Shape(values.begin(), values.end());
+  return Shape(std::vector<Index>(values.begin(), values.end()));
 }
 
 std::vector<std::string> cases_of(const std::string& name) {
