@@ -206,11 +206,18 @@ template <class T, class A>
   return xsimd::select(x < lowest, V(T(0)), y);
 }
 
-/// e^x - 1; xsimd's overflows too early.
+/// e^x - 1; xsimd's overflows too early, and is 0 at -0.
 template <class T, class A>
 [[gnu::always_inline]] inline Batch<T, A> expm1(const Batch<T, A>& x) {
-  return xsimd::select(x > Batch<T, A>(Constants<T>::expm1_is_exp), elementary::exp(x),
-                       xsimd::expm1(x));
+  const auto y = xsimd::select(x > Batch<T, A>(Constants<T>::expm1_is_exp), elementary::exp(x),
+                               xsimd::expm1(x));
+  return xsimd::copysign(y, x);
+}
+
+/// log(1 + x); xsimd's is 0 at -0.
+template <class T, class A>
+[[gnu::always_inline]] inline Batch<T, A> log1p(const Batch<T, A>& x) {
+  return xsimd::copysign(xsimd::log1p(x), x);
 }
 
 /// factor e^(-c x^2) for c = 1 or 1/2 and a factor of at most max(1, |x|), with the rounding error
@@ -268,7 +275,8 @@ template <class T, class A>
   const V tail = gaussian(x, half, xsimd::select(right, half, half_factor) * scaled_erfc(size));
   const V outside = xsimd::select(right, factor * (one - tail), tail);
   const V erf_x = central_erf(x * V(T(1 / std::numbers::sqrt2)));
-  return xsimd::select(size < V(T(0.8)), xsimd::fma(half_factor, erf_x, half_factor), outside);
+  const V y = xsimd::select(size < V(T(0.8)), xsimd::fma(half_factor, erf_x, half_factor), outside);
+  return xsimd::copysign(y, factor);  // -0, too
 }
 
 /// Sine and cosine of an angle less multiples of pi / 2, for 0 <= x <= `reduced_highest`, by the

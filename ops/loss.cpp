@@ -27,13 +27,23 @@ struct Huber {
   }
 };
 
+/// share * x, but 0 where the share is: also of an infinite x.
+template <class T, class A>
+auto share_of(const xsimd::batch<T, A>& share, const xsimd::batch<T, A>& x) {
+  return where(share == xsimd::batch<T, A>(T(0)), xsimd::batch<T, A>(T(0)), share * x);
+}
+std::complex<double> share_of(std::complex<double> share, std::complex<double> x) {
+  return share == 0.0 ? 0.0 : share * x;
+}
+
 struct BinaryCrossEntropy {
   static constexpr const char* name = "binary_cross_entropy_with_logits";
   static constexpr bool transcendental = true;
   // In terms of e^-|x|, and of 1 - t where x > 0: nothing cancels.
   static auto value(auto x, auto t) {
     const auto negative = is_negative(x);
-    return where(negative, -t * x, (1.0 - t) * x) + log1p(elementary::exp(where(negative, x, -x)));
+    return share_of(where(negative, -t, 1.0 - t), x) +
+           log1p(elementary::exp(where(negative, x, -x)));
   }
   static auto pullback(auto g, auto, auto x, auto t) {
     const auto negative = is_negative(x);

@@ -79,6 +79,7 @@ inline std::complex<double> atan2(std::complex<double> y, std::complex<double> x
   return {angle, part.imag()};
 }
 inline std::complex<double> expm1(std::complex<double> x) { return detail::expm1(x); }
+inline std::complex<double> log1p(std::complex<double> x) { return detail::log1p(x); }
 
 auto exp(const PointwiseOperand auto& x) { return pointwise<Exp>(x); }
 auto sin(const PointwiseOperand auto& x) { return pointwise<Sin>(x); }
@@ -176,7 +177,7 @@ struct Log {
 struct Log1p {
   static constexpr const char* name = "log1p";
   static constexpr bool transcendental = true;
-  static auto value(auto x) { return log1p(x); }
+  static auto value(auto x) { return elementary::log1p(x); }
   static auto pullback(auto g, auto, auto x) { return g / (1.0 + x); }
 };
 struct Expm1 {

@@ -124,13 +124,22 @@ INSTANTIATE_TEST_SUITE_P(All, LossReference, ::testing::ValuesIn(groups()), [](c
 TEST(Loss, BinaryCrossEntropyOfInfiniteLogits) {
   const double inf = std::numeric_limits<double>::infinity();
   for (const DType dtype : {DType::float32, DType::float64}) {
-    const Var x = parameter(Tensor({4}, {-inf, -inf, inf, inf}, dtype));
-    const Var t = Tensor({4}, {0.5, 1, 0, 0.5}, dtype);
+    const Var x = parameter(Tensor({6}, {-inf, -inf, -inf, inf, inf, inf}, dtype));
+    const Var t = Tensor({6}, {0, 0.5, 1, 0, 0.5, 1}, dtype);
     Tape tape;
     const Var y = binary_cross_entropy_with_logits(x, t, Reduction::none);
-    EXPECT_EQ(y.tensor().to_vector(), std::vector<double>(4, inf));
+    EXPECT_EQ(y.tensor().to_vector(), (std::vector<double>{0, inf, inf, inf, inf, 0}));
     tape.backward(sum(y));
-    EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{-0.5, -1, 1, 0.5}));
+    EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{0, -0.5, -1, 1, 0.5, 0}));
+
+    const double nan = std::nan("");
+    const Var no_number = Tensor({3}, {nan, nan, 1}, dtype);
+    const Var target = Tensor({3}, {0, 1, nan}, dtype);
+    for (const double z : binary_cross_entropy_with_logits(no_number, target, Reduction::none)
+                              .tensor()
+                              .to_vector()) {
+      EXPECT_TRUE(std::isnan(z));
+    }
   }
 }
 
@@ -244,7 +253,7 @@ TEST(CrossEntropy, IgnoredRowsLeaveNoTrace) {
         std::vector<double> all = y.tensor().to_vector();
         for (const Var& g : {first, second}) {
           const std::vector<double> elements = g.tensor().to_vector();
-          for (const std::size_t i : {3, 4, 5, 9, 10, 11}) EXPECT_EQ(elements[i], 0);
+          for (const std::size_t i : {3u, 4u, 5u, 9u, 10u, 11u}) EXPECT_EQ(elements[i], 0);
           all.insert(all.end(), elements.begin(), elements.end());
         }
         return all;

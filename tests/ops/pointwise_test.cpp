@@ -152,6 +152,34 @@ TEST(Pointwise, HalfPowersAreThoseOfStdPow) {
   EXPECT_TRUE(std::isnan(value_and_slope(root, -1, DType::float64).second));
 }
 
+TEST(Pointwise, MinusZeroKeepsItsSign) {
+  using Op = Var (*)(const Var&);
+  const std::pair<const char*, Op> ops[] = {
+      {"sqrt", [](const Var& x) -> Var { return sqrt(x); }},
+      {"sin", [](const Var& x) -> Var { return sin(x); }},
+      {"tan", [](const Var& x) -> Var { return tan(x); }},
+      {"asin", [](const Var& x) -> Var { return asin(x); }},
+      {"atan", [](const Var& x) -> Var { return atan(x); }},
+      {"sinh", [](const Var& x) -> Var { return sinh(x); }},
+      {"tanh", [](const Var& x) -> Var { return tanh(x); }},
+      {"expm1", [](const Var& x) -> Var { return expm1(x); }},
+      {"log1p", [](const Var& x) -> Var { return log1p(x); }},
+      {"erf", [](const Var& x) -> Var { return erf(x); }},
+      {"gelu", [](const Var& x) -> Var { return gelu(x); }},
+      {"silu", [](const Var& x) -> Var { return silu(x); }},
+      {"sign", [](const Var& x) -> Var { return sign(x); }},
+      {"floor", [](const Var& x) -> Var { return floor(x); }},
+  };
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Var x = Tensor::full({19}, -0.0, dtype);
+    for (const auto& [name, op] : ops) {
+      for (const double y : op(x).tensor().to_vector()) {
+        EXPECT_TRUE(y == 0 && std::signbit(y)) << name << " is " << y;
+      }
+    }
+  }
+}
+
 TEST(Pointwise, SignAndFloor) {
   const double nan = std::nan("");
   for (const DType dtype : {DType::float32, DType::float64}) {
