@@ -252,13 +252,15 @@ std::size_t tile_lanes() {
 template <class T>
 void compute(const TiledProduct<T>& product) {
   if (product.m == 0 || product.n == 0) return;
+  TiledProduct<T> whole = product;
+  if (product.k == 0) whole.a_row = whole.b_vector = 0;  // a and b may be null
   const std::size_t tallest = divide_up(product.m, divide_up(product.m, max_rows));
   const std::size_t all = divide_up(product.n, lanes<T>);
   for_each_piece(all, max_vectors(tallest), [&](std::size_t first, std::size_t vectors) {
     const std::size_t col = first * lanes<T>;
-    TiledProduct<T> column = product;
+    TiledProduct<T> column = whole;
     column.n = std::min(vectors * lanes<T>, product.n - col);
-    column.b += offset(first, product.b_vector);
+    column.b += offset(first, whole.b_vector);
     column.start = product.start ? product.start + col : nullptr;
     column.c += col;
     if (product.b_is_padded || column.n == vectors * lanes<T>) {
