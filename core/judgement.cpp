@@ -13,6 +13,10 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 /// How far the extrapolation may be off beyond its own estimate.
 constexpr double extrapolation_reserve = 10;
 
+constexpr const char* kinks_are_close = "the function has kinks close by";
+constexpr const char* steps_are_too_coarse =
+    "rounding hides differences whose steps are smaller than the inputs";
+
 GradcheckEntry undecided(GradcheckEntry entry, const char* why) {
   entry.verdict = Verdict::ill_conditioned;
   entry.note = why;
@@ -21,9 +25,10 @@ GradcheckEntry undecided(GradcheckEntry entry, const char* why) {
 
 /// What two sweeps agree on and smaller steps confirm. Columns of one tableau may be close to each
 /// other by chance, and far from a singularity, or a kink, that is close to x, a function may look
-/// as if it had another derivative there: |x| at 1e-8 looks flat to steps of 1e-3.
+/// as if it had another derivative there: |x| at 1e-8 looks flat to steps of 1e-3. If nothing is
+/// confirmed, `doubt` says why.
 Estimate confirmed(const Line& line, const Contraction& f, double goal, const Estimate& first,
-                   double claimed) {
+                   double claimed, const char*& doubt) {
   std::vector<Estimate> sweeps{first};
   for (int power = 8; power <= 33; power += 5) {
     const Estimate next = extrapolated_difference(line, f, goal, 3 * std::ldexp(1, power));
@@ -32,7 +37,9 @@ Estimate confirmed(const Line& line, const Contraction& f, double goal, const Es
       if (!(apart <= extrapolation_reserve * (next.error + other.error))) continue;
       Estimate both = next.error < other.error ? next : other;
       both.error = std::max({next.error, other.error, apart});
-      if (confirmed_below(line, f, both, claimed)) return both;
+      const Confirmation smaller_steps = confirmation(line, f, both, claimed);
+      if (smaller_steps == Confirmation::stays) return both;
+      if (smaller_steps == Confirmation::too_coarse) doubt = steps_are_too_coarse;
       sweeps.clear();
       break;
     }
@@ -95,9 +102,10 @@ GradcheckEntry Judge::weighed(const Contraction& f, const Analytic& tape, const 
   const bool contradicts_complex =
       analytic_step && !fits(differences, complex->value, complex_tolerance);
   const bool doubtful = !fits(differences, analytic, 0) || contradicts_complex;
+  const char* doubt = "the differences do not converge";
   if (doubtful) {
-    differences =
-        confirmed(line, f, goal, differences, contradicts_complex ? complex->value : analytic);
+    differences = confirmed(line, f, goal, differences,
+                            contradicts_complex ? complex->value : analytic, doubt);
   }
   const bool converged = std::isfinite(differences.value);
   entry.differences = differences.value;
@@ -106,13 +114,17 @@ GradcheckEntry Judge::weighed(const Contraction& f, const Analytic& tape, const 
   entry.tolerance = tolerance(differences);
 
   if (doubtful || differences.jump_stays || entry.tolerance > resolution_ * size) {
-    double step = line.unit * 0x1p-16;
-    if (converged && !differences.jump_stays) step = std::min(step, differences.step / 4);
-    const Kink kink = find_kink(line, f, step);
-    if (kink.found) {
-      const bool between = analytic >= kink.lower && analytic <= kink.upper;
-      if (!between && !kink.settled) return undecided(entry, "the function has kinks close by");
-      entry.verdict = between ? Verdict::kink : Verdict::wrong;
+    const Kink kink = find_kink(line, f);
+    if (kink.place == Kink::Place::hidden) return undecided(entry, kinks_are_close);
+    if (kink.place != Kink::Place::nowhere) {
+      entry.verdict = Verdict::kink;
+      if (analytic >= kink.lower && analytic <= kink.upper) return entry;
+      if (kink.place == Kink::Place::close_by) return undecided(entry, kinks_are_close);
+      // Along the line the kinks of several entries add up, those of opposite sign cancel, and a
+      // gradient that is possible for each of them need not lie between the sides of the sum.
+      if (!line.single_entry) return undecided(entry, kinks_add_up);
+      if (line.leaps_over_zero(kink.step)) return undecided(entry, steps_are_too_coarse);
+      entry.verdict = Verdict::wrong;
       return entry;
     }
   }
@@ -129,8 +141,7 @@ GradcheckEntry Judge::weighed(const Contraction& f, const Analytic& tape, const 
       return undecided(entry, "the function is not finite beside the inputs");
     }
   } else if (!converged) {
-    return undecided(entry, inside_domain ? "the differences do not converge"
-                                          : "the function is not finite beside the inputs");
+    return undecided(entry, inside_domain ? doubt : "the function is not finite beside the inputs");
   }
   if (!(entry.error() <= entry.tolerance)) {
     entry.verdict = Verdict::wrong;

@@ -17,11 +17,21 @@ struct Sides {
   Line::Point left;
   double rise;  ///< f(x + h) - f(x)
   double fall;  ///< f(x) - f(x - h)
+  double step;  ///< h, which rounding of x + h may have changed
 
   Sides(const Line& line, const Contraction& f, double h)
-      : right(line.at(h)), left(line.at(-h)), rise(f.change(right.y)), fall(-f.change(left.y)) {}
+      : right(line.at(h)),
+        left(line.at(-h)),
+        rise(f.change(right.y)),
+        fall(-f.change(left.y)),
+        step(h) {}
   double central() const { return (rise + fall) / (right.t - left.t); }
   double jump() const { return rise / right.t - fall / -left.t; }
+  /// Whether x + h is close to what it should be: below a few units in the last place of x steps
+  /// become no smaller, and differences that stay the same prove nothing.
+  bool exact() const {
+    return std::abs(right.t - step) <= step / 16 && std::abs(left.t + step) <= step / 16;
+  }
 };
 
 /// The rounding error of a one-sided difference, with some reserve.
@@ -51,10 +61,11 @@ Estimate extrapolated_difference(const Line& line, const Contraction& f, double 
     const Sides sides(line, f, h);
     const double noise = difference_noise(f, h);
     current.assign(1, sides.central());
-    if (!std::isfinite(current[0])) {  // the step leaves the domain of f
-      previous.clear();
+    if (!std::isfinite(current[0]) || !std::isfinite(sides.right.t - sides.left.t)) {
+      previous.clear();  // the step leaves the domain of f
       continue;
     }
+    if (!sides.exact()) break;
     double power = 1;
     for (std::size_t j = 1; j <= std::min(previous.size(), most_columns); ++j) {
       power *= 4;
@@ -75,21 +86,23 @@ Estimate extrapolated_difference(const Line& line, const Contraction& f, double 
   return best;
 }
 
-bool confirmed_below(const Line& line, const Contraction& f, const Estimate& estimate,
-                     double claimed) {
-  if (!std::isfinite(estimate.value) || !std::isfinite(estimate.step)) return false;
+Confirmation confirmation(const Line& line, const Contraction& f, const Estimate& estimate,
+                          double claimed) {
+  if (!std::isfinite(estimate.value) || !std::isfinite(estimate.step)) return Confirmation::moves;
   const double apart = std::abs(estimate.value - claimed);
-  if (!std::isfinite(apart)) return true;
-  double h = estimate.step / 8;
-  for (; 4 * difference_noise(f, h) < apart / 4 && h > smallest_step(line); h /= 8) {
+  if (!std::isfinite(apart)) return Confirmation::stays;
+  double smallest = estimate.step;
+  for (double h = smallest / 8; 4 * difference_noise(f, h) < apart / 4 && h > smallest_step(line);
+       h /= 8) {
     const Sides sides(line, f, h);
-    if (sides.right.t == 0 || sides.left.t == 0) break;
+    if (!sides.exact()) break;
     const double moved = std::abs(sides.central() - estimate.value);
     if (!(moved <= apart / 4 + 10 * estimate.error + 4 * difference_noise(f, h))) {
-      return false;
+      return Confirmation::moves;
     }
+    smallest = h;
   }
-  return true;
+  return line.leaps_over_zero(smallest) ? Confirmation::too_coarse : Confirmation::stays;
 }
 
 double unnoticed_step(const Line& line, const Contraction& f) {
@@ -106,36 +119,54 @@ double unnoticed_step(const Line& line, const Contraction& f) {
   return std::ldexp(line.unit, longest);
 }
 
-Kink find_kink(const Line& line, const Contraction& f, double step) {
-  constexpr int rounds = 3;
+Kink find_kink(const Line& line, const Contraction& f) {
+  const double root = std::sqrt(static_cast<double>(f.origin.size()));
   Kink kink;
-  double previous = 0;
-  double h = step;
-  for (int round = 0;; ++round, h /= 16) {
+  bool stayed = false;  // from some step to the next
+  int stays = 0;        // in a row, up to the last step
+  int falls = 0;
+  double previous = infinity;
+  for (double h = line.unit * 0x1p-16; h >= smallest_step(line); h /= 16) {
     const Sides sides(line, f, h);
-    const double jump = std::abs(sides.jump());
-    if (!(jump > 100 * difference_noise(f, h)) || h < smallest_step(line)) {
-      return round < rounds ? Kink() : kink;
-    }
-    if (jump < 0.5 * previous) return {};
-    previous = jump;
+    if (!sides.exact()) break;
     // Every result may have a kink of its own, and each its own gradient between the sides.
-    const Kink before = kink;
-    kink = {true, 0, 0, false};
+    Kink now{Kink::Place::close_by, 0, 0, h};
     double spread = 0;
     for (std::size_t i = 0; i < f.origin.size(); ++i) {
       const double right = f.covector[i] * (sides.right.y[i] - f.origin[i]) / sides.right.t;
       const double left = f.covector[i] * (sides.left.y[i] - f.origin[i]) / sides.left.t;
-      kink.lower += std::min(left, right);
-      kink.upper += std::max(left, right);
+      now.lower += std::min(left, right);
+      now.upper += std::max(left, right);
       spread += std::abs(right - left);
     }
+    // Those of several results may cancel in their sum, while the rounding of all adds up.
+    const double jump = std::max(std::abs(sides.jump()), spread / root);
+    const double hidden = 100 * difference_noise(f, h);
+    if (!(jump > hidden)) {
+      if (0.5 * previous > hidden) falls = 2;  // it would be seen
+      break;
+    }
+    const bool falling = jump < 0.5 * previous;
+    falls = falling ? falls + 1 : 0;
+    stays = falling ? 0 : stays + 1;
+    stayed = stayed || !falling;
+    previous = jump;
     const double reserve = 1e-3 * spread + difference_noise(f, h);
-    kink.lower -= reserve;
-    kink.upper += reserve;
-    kink.settled = before.found && std::abs(kink.lower - before.lower) <= 0.1 * spread &&
-                   std::abs(kink.upper - before.upper) <= 0.1 * spread;
+    now.lower -= reserve;
+    now.upper += reserve;
+    if (std::abs(now.lower - kink.lower) <= 0.1 * spread &&
+        std::abs(now.upper - kink.upper) <= 0.1 * spread) {
+      now.place = Kink::Place::at_x;
+    }
+    kink = now;
   }
+  // Of a smooth function it falls with every step: where it stayed before, that has to be seen.
+  if (!stayed || falls > 1) return {};
+  if (stays < 2) {
+    const bool agree = stays == 1 && kink.place == Kink::Place::at_x;
+    kink.place = agree ? Kink::Place::close_by : Kink::Place::hidden;
+  }
+  return kink;
 }
 
 std::vector<StepDifference> step_sweep(const Line& line, const Contraction& f) {

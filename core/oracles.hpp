@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -19,6 +20,13 @@ struct Line {
   std::function<Point(double t)> at;
   double unit = 1;  ///< the step over which f may be expected to change its shape; a power of 2
   double blur = 0;  ///< how far rounding may lead x + t u off the line, in units of t
+  /// The smallest |t| that leads an entry of x to 0, where many functions have a singularity or a
+  /// kink; entries that are 0 have none.
+  double nearest_zero = std::numeric_limits<double>::infinity();
+  bool single_entry = true;  ///< no other entry of x moves
+
+  /// Whether differences of that step tell nothing of f between an entry of x and 0.
+  bool leaps_over_zero(double step) const { return 2 * step > nearest_zero; }
 };
 
 /// Results contracted with a covector, relative to the results at x.
@@ -45,10 +53,15 @@ struct Estimate {
 Estimate extrapolated_difference(const Line& line, const Contraction& f, double goal,
                                  double shrink = 1);
 
-/// Whether differences of ever smaller steps, down to where rounding would hide it, stay with the
-/// estimate rather than move to another value that is claimed.
-bool confirmed_below(const Line& line, const Contraction& f, const Estimate& estimate,
-                     double claimed);
+/// What differences say of an estimate when their steps become ever smaller, down to where rounding
+/// would hide it.
+enum class Confirmation : std::uint8_t {
+  stays,       ///< they stay with the estimate
+  moves,       ///< they move away, as towards another value that is claimed
+  too_coarse,  ///< they stay, but their steps leap over zero
+};
+Confirmation confirmation(const Line& line, const Contraction& f, const Estimate& estimate,
+                          double claimed);
 
 /// The largest step, a power of 2 times the line's unit, that leaves all results as they are: they
 /// come in steps, as those of 1 + erf(x) do, or f is constant. 0 if it is below 2^-40.
@@ -56,16 +69,23 @@ double unnoticed_step(const Line& line, const Contraction& f);
 
 /// The derivatives from the left and from the right where they differ.
 struct Kink {
-  bool found = false;
+  enum class Place : std::uint8_t {
+    nowhere,   ///< the sides agree in the end
+    hidden,    ///< rounding hides whether they do, and what they are
+    close_by,  ///< they go on to change as the step becomes smaller, or rounding hides it
+    at_x,      ///< they have settled
+  };
+  Place place = Place::nowhere;
   double lower = 0;  ///< a gradient is possible if it lies between these
   double upper = 0;
-  bool settled = false;  ///< the last two steps agree on these: the kink is at x, not close to it
+  double step = 0;  ///< the smallest that showed it
 };
 
 /// Looks for a kink, or a jump, at x: whether the difference of the one-sided differences stays
-/// when the step, below `step`, is divided by 16 and again, and on for as long as rounding lets it
-/// be seen.
-Kink find_kink(const Line& line, const Contraction& f, double step);
+/// when the step is divided by 16, again and again for as long as rounding lets it be seen. Those
+/// of several kinks add up, and one that is close to x leaves the sum when the step becomes too
+/// short for it.
+Kink find_kink(const Line& line, const Contraction& f);
 
 /// Central differences over the whole range of steps.
 std::vector<StepDifference> step_sweep(const Line& line, const Contraction& f);

@@ -126,15 +126,20 @@ Line Subject::along_entry(std::size_t input, std::size_t entry) {
     assign(input, moved);
     return {moved[entry] - x, values()};
   };
-  return {at, power_of_two(std::max(1.0, std::abs(x)))};
+  Line line{at, power_of_two(std::max(1.0, std::abs(x)))};
+  if (x != 0) line.nearest_zero = std::abs(x);
+  return line;
 }
 
 Line Subject::along(std::size_t input, std::vector<double> direction) {
   double squares = 0;
   double largest = 0;
-  for (const double x : origin_[input]) {
-    squares += x * x;
-    largest = std::max(largest, std::abs(x));
+  double nearest_zero = infinity;
+  for (std::size_t i = 0; i < direction.size(); ++i) {
+    const double size = std::abs(origin_[input][i]);
+    squares += size * size;
+    largest = std::max(largest, size);
+    if (size > 0) nearest_zero = std::min(nearest_zero, size / std::abs(direction[i]));
   }
   const auto n = static_cast<double>(direction.size());
   const auto at = [this, input, u = std::move(direction)](double t) -> Line::Point {
@@ -151,7 +156,8 @@ Line Subject::along(std::size_t input, std::vector<double> direction) {
   };
   // The direction is about sqrt(n) long.
   const double blur = n > 1 ? std::numeric_limits<double>::epsilon() * largest : 0;
-  return {at, power_of_two(std::max(1.0, std::sqrt(squares / n)) / std::sqrt(n)), blur};
+  const double unit = power_of_two(std::max(1.0, std::sqrt(squares / n)) / std::sqrt(n));
+  return {at, unit, blur, nearest_zero, origin_[input].size() == 1};
 }
 
 Results Subject::run() {

@@ -115,6 +115,53 @@ TEST(Verdicts, AKinkCloseByIsNone) {
   }
 }
 
+/// A right gradient, with several seeds, full and fast: never wrong, and a reason where undecided.
+template <class F>
+void expect_never_wrong(F f, const Tensor& at) {
+  const std::vector<NamedVar> x{{"x", at}};
+  for (const bool fast : {false, true}) {
+    for (std::uint64_t seed = 0; seed < (fast ? 8 : 2); ++seed) {
+      const GradcheckReport report = gradcheck(f, x, {.fast = fast, .seed = seed});
+      EXPECT_NE(report.verdict, Verdict::wrong) << report << "seed " << seed;
+      EXPECT_TRUE(report || !report["x"].note.empty()) << report << "seed " << seed;
+    }
+  }
+}
+
+TEST(Verdicts, EntriesAtKinksBesideOthersThatAreCloseToOne) {
+  const auto clipped = [](const Vars& in) { return Var(clip(in[0], -1, 1) * in[0]); };
+  const auto total = [&](const Vars& in) { return sum(clipped(in)); };
+  const auto size = [](const Vars& in) { return abs(in[0]); };
+  const auto largest = [](const Vars& in) { return max(square(in[0])); };
+  for (double d = 1e-4; d > 1e-15; d /= 10) {
+    SCOPED_TRACE(d);
+    expect_never_wrong(clipped, vector({1 + d, 1, -1 - d / 10, -1}));
+    expect_never_wrong(total, vector({1 + d, 1, -1 - d / 10, -1}));
+    expect_never_wrong(size, vector({d, 1, -d / 7, 0.3}));
+    expect_never_wrong(size, vector({d, 0, -d / 7, 0.3}));
+    expect_never_wrong(largest, vector({1, 1 + d, -1, -1 + d, 0.3}));
+  }
+  const auto half = [](const Vars& in) {
+    return abs(mutants::corrupt(in[0], [](const Eager& g) { return 0.5 * g; }));
+  };
+  for (const double d : {1e-3, 1e-5, 1e-7}) {
+    EXPECT_EQ(verdict_of(half, {{"x", vector({d, 1, -d / 7, 0.3})}}), Verdict::wrong) << d;
+  }
+}
+
+TEST(Verdicts, KinksOfSeveralEntriesMayCancel) {
+  // By what the tape takes at each kink, 0, which need not lie between the sides of their sum.
+  const auto difference = [](const Vars& in) {
+    return Var(sum(relu(slice(in[0], 0, 0, 2))) - sum(abs(slice(in[0], 0, 2, 4))));
+  };
+  expect_never_wrong(difference, vector({0, 0, 0, 0}));
+  EXPECT_EQ(gradcheck(difference, {{"x", vector({0, 0, 0, 0})}}).verdict, Verdict::kink);
+  for (double d = 1e-4; d > 1e-15; d /= 10) {
+    SCOPED_TRACE(d);
+    expect_never_wrong(difference, vector({d, 0, 0, -d / 3}));
+  }
+}
+
 // --------------------------------------------------------------------------------- ill-conditioned
 
 TEST(Verdicts, ADerivativeBelowRoundingIsIllConditioned) {
@@ -220,6 +267,33 @@ TEST(Verdicts, CloseToASingularityStepsThatLeapOverItProveNothing) {
   };
   const auto wrong = [&](const Vars& in) { return Var(log(abs(twice(in)))); };
   EXPECT_EQ(verdict_of(wrong, {{"x", vector({1e-8})}}), Verdict::wrong);
+}
+
+TEST(Verdicts, StepsThatRoundingKeepsFromATinyInputProveNothing) {
+  const auto root = [](const Vars& in) { return Var(sqrt(abs(in[0]))); };
+  const auto power = [](const Vars& in) { return Var(pow(abs(in[0]), 0.3)); };
+  const auto total = [&](const Vars& in) { return sum(root(in)); };
+  for (const double tiny : {1e-150, 1e-40, 1e-20, 1e-14}) {
+    for (const double huge : {1e150, 1e100, 1e10, 1.0}) {
+      const Tensor at = vector({tiny, huge, -1, 1e-5});
+      expect_never_wrong(root, at);
+      expect_never_wrong(power, at);
+      expect_never_wrong(total, at);
+    }
+  }
+  const auto report = gradcheck(root, {{"x", vector({1e-150, 1e150, -1, 1e-5})}});
+  EXPECT_EQ(report["x"].note, "rounding hides differences whose steps are smaller than the inputs");
+}
+
+TEST(Verdicts, NoStepIsShorterThanAUnitInTheLastPlace) {
+  // The second derivative of |sum| is that of a step, whose differences go on to grow.
+  const auto f = [](const Vars& in) { return Var(sqrt(sum(square(in[0]))) + abs(sum(in[0]))); };
+  for (const double d : {1e-2, 1e-3, 1e-5, 1e-6}) {
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      const auto report = gradgradcheck(f, {{"x", vector({d, -d, d / 3, -d / 3})}}, {.seed = seed});
+      EXPECT_NE(report.verdict, Verdict::wrong) << report;
+    }
+  }
 }
 
 TEST(Verdicts, StepsThatAreTooLargeForANumberEnd) {
