@@ -248,17 +248,32 @@ struct Cosh {
   static auto value(auto x) { return cosh(x); }
   static auto pullback(auto g, auto, auto x) { return g * sinh(x); }
 };
+/// 1 / sqrt(1 - x^2), whose own derivative y^3 x keeps small numbers: that of (1 - x) (1 + x) is
+/// the difference of two large terms.
+struct AsinSlope {
+  static constexpr const char* name = "asin_slope";
+  static auto value(auto x) { return of(x, number(x, 1.0)); }
+  static auto pullback(auto g, auto y, auto x) { return g * (y * y * y * x); }
+  /// factor times the slope.
+  static auto of(const auto& x, const auto& factor) {
+    if constexpr (PointwiseOperand<decltype(x)>) {
+      return factor * pointwise<AsinSlope>(x);
+    } else {
+      return factor / sqrt((1.0 - x) * (1.0 + x));
+    }
+  }
+};
 struct Asin {
   static constexpr const char* name = "asin";
   static constexpr bool transcendental = true;
   static auto value(auto x) { return asin(x); }
-  static auto pullback(auto g, auto, auto x) { return g / sqrt((1.0 - x) * (1.0 + x)); }
+  static auto pullback(auto g, auto, auto x) { return AsinSlope::of(x, g); }
 };
 struct Acos {
   static constexpr const char* name = "acos";
   static constexpr bool transcendental = true;
   static auto value(auto x) { return acos(x); }
-  static auto pullback(auto g, auto, auto x) { return -g / sqrt((1.0 - x) * (1.0 + x)); }
+  static auto pullback(auto g, auto, auto x) { return AsinSlope::of(x, -g); }
 };
 struct Atan {
   static constexpr const char* name = "atan";
@@ -493,8 +508,8 @@ auto cosh(detail::PointwiseOperand auto&& x) {
   return pointwise<detail::Cosh>(std::forward<decltype(x)>(x));
 }
 
-/// The angle in [-pi/2, pi/2] whose sine is x; dx = dy / sqrt(1 - x^2): infinite at -1 and 1. NaN
-/// for |x| > 1.
+/// The angle in [-pi/2, pi/2] whose sine is x; dx = dy / sqrt(1 - x^2): infinite at -1 and 1, and
+/// so are the higher derivatives. NaN for |x| > 1.
 auto asin(detail::PointwiseOperand auto&& x) {
   return pointwise<detail::Asin>(std::forward<decltype(x)>(x));
 }
@@ -535,7 +550,8 @@ auto erf(detail::PointwiseOperand auto&& x) {
 }
 
 /// y = 1 / (1 + e^-x); dx = dy y (1 - y). For x > 0 the derivative has the absolute error of y, an
-/// ulp of 1, since 1 - y is all that is known of it: 0 where y is 1.
+/// ulp of 1, since 1 - y is all that is known of it: 0 where y is 1. So have the higher ones, and
+/// those of softplus and silu from the second on.
 auto sigmoid(detail::PointwiseOperand auto&& x) {
   return pointwise<detail::Sigmoid>(std::forward<decltype(x)>(x));
 }
@@ -618,6 +634,7 @@ XGRAD_UNARY(Tan)
 XGRAD_UNARY(Sinh)
 XGRAD_UNARY(Cosh)
 XGRAD_UNARY(Asin)
+XGRAD_UNARY(AsinSlope)
 XGRAD_UNARY(Acos)
 XGRAD_UNARY(Atan)
 XGRAD_UNARY(Sign)

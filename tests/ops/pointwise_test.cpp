@@ -393,6 +393,44 @@ TEST(Pointwise, HigherDerivatives) {
   }
 }
 
+// The second derivative of asin is x / (1 - x^2)^(3/2), the third (1 + 2 x^2) / (1 - x^2)^(5/2);
+// those of acos have the other sign.
+TEST(Pointwise, HigherDerivativesOfAsinAndAcosKeepSmallNumbersAndReachTheEnds) {
+  const std::vector<double> xs{0, 1e-30, -1e-10, 1e-5, -1e-3, 0.1, -0.5, 0.9, -0.99, 1 - 1e-6};
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const double sign : {1, -1}) {
+      const auto f = [&](const Var& x) { return sign > 0 ? Var(asin(x)) : Var(acos(x)); };
+      const auto derivatives = [&](const Tensor& at) {
+        const Var x = parameter(at);
+        const Tape tape;
+        const Var first = grad(total(f(x)), {x}, {.create_graph = true})[0];
+        const Var second = grad(total(first), {x}, {.create_graph = true})[0];
+        return std::pair(second.tensor().to_vector(),
+                         grad(total(second), {x})[0].tensor().to_vector());
+      };
+      const Tensor at = Tensor({static_cast<Index>(xs.size())}, xs).to(dtype);
+      const auto [second, third] = derivatives(at);
+      for (std::size_t i = 0; i < xs.size(); ++i) {
+        const long double x = at.to_vector()[i];
+        const long double slope = 1 / std::sqrt((1 - x) * (1 + x));
+        const auto expect = [&](double y, long double exact, double roundings) {
+          const auto expected = static_cast<double>(exact);
+          EXPECT_NEAR(y, expected, testing::rounding_bound(dtype, roundings, std::abs(expected)))
+              << static_cast<double>(x);
+        };
+        // The slope has 4 roundings (1 - x, 1 + x, and their product count half), its cube three
+        // times as many; then come the products: 5 of the second, and of the third's two terms,
+        // one of which has the fifth power of the slope, 10 and a sum.
+        expect(second[i], sign * x * slope * slope * slope, 3 * 4 + 5);
+        expect(third[i], sign * (1 + 2 * x * x) * std::pow(slope, 5), 5 * 4 + 10 + 1);
+      }
+      const auto ends = derivatives(Tensor({2}, {-1, 1}, dtype));
+      EXPECT_EQ(ends.first, (std::vector<double>{-sign * inf, sign * inf}));
+      EXPECT_EQ(ends.second, (std::vector<double>{sign * inf, sign * inf}));
+    }
+  }
+}
+
 TEST(Pointwise, HigherDerivativesOfPowersAtZero) {
   const Var x = parameter(Tensor({4}, {0, 0, 0, 0}, DType::float64));
   const Var exponent = parameter(Tensor({4}, {1, 2, 3, 4}, DType::float64));
