@@ -160,9 +160,9 @@ auto equal(A&& a, B&& b) {
 
 /// a where condition is not 0, b elsewhere; da = dy there and 0 elsewhere, db the other way round.
 /// Values that are not chosen may be NaN or infinite, and so may be the slopes of what they are
-/// computed from in the same expression: `where(x > 0, log(x), 0)` at 0. What they were computed
-/// from earlier, as a Var of its own, gets 0 times its slope, which is NaN if that is infinite, and
-/// so do second derivatives; there choose the argument, too: `log(where(x > 0, x, 1))`.
+/// computed from in the same expression: `where(x > 0, log(x), 0)` at 0 has derivatives of every
+/// order. What they were computed from earlier, as a Var of its own, gets 0 times its slope, which
+/// is NaN if that is infinite; there choose the argument, too: `log(where(x > 0, x, 1))`.
 template <class C, class A, class B>
 requires detail::Operands<C, A, B>
 auto where(C&& condition, A&& a, B&& b) {

@@ -79,10 +79,23 @@ Var evaluate(const ExpressionType& type, const Var* leaves, const double* consta
 /// Evaluates the tree op by op on Vars (recorded, if a tape records); returns every node's value.
 PoolVector<Var> walk(const ExpressionType& type, const Var* leaves, const double* constants);
 
-/// From the values of `walk` and the gradient of the last, the gradient of every node of the tree,
-/// op by op on Vars; undefined where there is none.
-PoolVector<Var> walk_back(const ExpressionType& type, const PoolVector<Var>& values,
-                          const Var& gradient);
+/// A tree evaluated for its derivatives, node by node.
+///
+/// What `where` does not choose has the gradient 0. So that this is never multiplied by an infinite
+/// or undefined slope, also where the gradient itself is differentiated, an op below a `where` is
+/// computed from 0.5 in the places that are not chosen. If there is no `where`, `replaced` and
+/// `chosen` are empty.
+struct WalkedTree {
+  PoolVector<Var> values;
+  PoolVector<Var> replaced;  ///< a value as the op takes it whose argument it is, if so computed
+  PoolVector<Var> chosen;    ///< of an op below a `where`: not 0 where the result has a part of it
+};
+
+WalkedTree walk_chosen(const ExpressionType& type, const Var* leaves, const double* constants);
+
+/// From the gradient of the last node the gradient of every one, op by op on Vars; undefined where
+/// there is none.
+PoolVector<Var> walk_back(const ExpressionType& type, const WalkedTree& tree, const Var& gradient);
 
 template <class T>
 concept Scalar = std::is_arithmetic_v<T>;
@@ -142,7 +155,9 @@ concept Operands = (Operand<std::remove_cvref_t<Ts>> && ...) &&
 /// has no complex form, `static constexpr bool transcendental = true;` that it takes long enough to
 /// fetch memory ahead, `static constexpr bool exact = true;` that it only moves or selects numbers
 /// (`float32check` expects no rounding then), and bit i of `static constexpr std::uint32_t addends`
-/// that its derivative by argument i is exactly 1. An op has at most 4 arguments.
+/// that its derivative by argument i is exactly 1. An op has at most 4 arguments. Its value
+/// and derivatives should be finite where all its arguments are 0.5: in higher derivatives that
+/// number stands in for what `where` does not choose.
 template <class Op, class... Ts>
 requires detail::Operands<Ts...>
 auto pointwise(Ts&&... xs) {

@@ -417,8 +417,10 @@ void TapeWatch::stop_backward(const TapeData& tape, std::uint32_t node, const In
   }
   // From the leaf up the tree, to the first op whose own gradient was finite.
   const ExpressionType& type = *expression.type;
-  const PoolVector<Var> values = walk(type, leaves_of(inputs).data(), expression.constants);
-  const PoolVector<Var> gradients = walk_back(type, values, gradient);
+  const auto leaves = leaves_of(inputs);
+  const PoolVector<Var> values = walk(type, leaves.data(), expression.constants);
+  const PoolVector<Var> gradients =
+      walk_back(type, walk_chosen(type, leaves.data(), expression.constants), gradient);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const TreeNode& leaf = type.nodes[i];
     if (leaf.op || leaf.constant || !gradients[i].defined()) continue;

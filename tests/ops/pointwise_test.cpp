@@ -539,6 +539,64 @@ TEST(Pointwise, WhatIsNotChosenLeavesNoTrace) {
   }
 }
 
+// Not even in derivatives of derivatives, where 0 would meet the infinite slopes of slopes.
+TEST(Pointwise, WhatIsNotChosenLeavesNoTraceInHigherDerivatives) {
+  using Lists = std::vector<std::vector<double>>;
+  using Xs = const std::vector<Var>&;
+  const double nan = std::nan("");
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+      // The derivatives by all xs, each time of the derivative by the first.
+      const auto derivatives = [&](const std::vector<Var>& xs, const auto& f) {
+        const Tape tape(mode);
+        Lists all;
+        Var y = f(xs);
+        for (const int order : {1, 2, 3}) {
+          const std::vector<Var> gradients = grad(total(y), xs, {.create_graph = order < 3});
+          for (const Var& g : gradients) all.push_back(g.tensor().to_vector());
+          y = gradients[0];
+        }
+        return all;
+      };
+      const auto p = [&](const Shape& shape, std::initializer_list<double> values) {
+        return parameter(Tensor(shape, values, dtype));
+      };
+      EXPECT_EQ(derivatives({p({4}, {0, -1, 4, nan})},
+                            [](Xs x) { return where(x[0] > 0.0, sqrt(x[0]), 2.0 * x[0]); }),
+                (Lists{{2, 2, 0.25, 2}, {0, 0, -1. / 32, 0}, {0, 0, 3. / 256, 0}}));
+      // log(0) of the number that stands in for x would follow.
+      EXPECT_EQ(
+          derivatives({p({3}, {-1, 0.25, 1.5})},
+                      [](Xs x) { return where(x[0] > 1.0, log(x[0] - 0.5), x[0] * x[0] * x[0]); }),
+          (Lists{{3, 3. / 16, 1}, {-6, 1.5, -1}, {6, 6, 2}}));
+      // One within the other, and one within a condition.
+      EXPECT_EQ(derivatives({p({4}, {-1, 1, 2, 0})},
+                            [](Xs x) {
+                              return where(x[0] > 0.0,
+                                           where(x[0] > 1.0, log(x[0] - 1.0), sqrt(x[0])),
+                                           x[0] * x[0]);
+                            }),
+                (Lists{{-2, 0.5, 1, 0}, {2, -0.25, -1, 2}, {0, 0.375, 2, 0}}));
+      EXPECT_EQ(derivatives({p({4}, {-1, 1, 5, 0})},
+                            [](Xs x) {
+                              return where(where(x[0] > 0.0, log(x[0]), -1.0) > 0.0,
+                                           sqrt(x[0] - 1.0), x[0] * x[0] * x[0]);
+                            }),
+                (Lists{{3, 3, 0.25, 0}, {-6, 6, -1. / 32, 0}, {6, 6, 3. / 256, 6}}));
+      // Operands that broadcast: each number is chosen with some of the others.
+      EXPECT_EQ(
+          derivatives({p({2, 1}, {0, 4}), p({3}, {0, 3, 4})},
+                      [](Xs x) { return where(x[0] > x[1], sqrt(x[0] - x[1]), x[0] * x[1]); }),
+          (Lists{{7, 4.75},
+                 {-0.25, -0.5, 4},
+                 {0, -9. / 32},
+                 {33. / 32, 1.25, 2},
+                 {0, 99. / 256},
+                 {-3. / 256, -0.375, 0}}));
+    }
+  }
+}
+
 TEST(Pointwise, TheSameVarSeveralTimes) {
   for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
     const Var x = parameter(Tensor({3}, {0.5, 1, 2}, DType::float64));

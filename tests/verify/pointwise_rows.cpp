@@ -152,6 +152,12 @@ GradcheckRows arithmetic_rows() {
                    {{2}},
                    {{2}, 0, 0, {std::numeric_limits<double>::infinity(), std::nan("")}, true}}});
   rows.push_back({"where",
+                  "what is not chosen has no slope",
+                  [](In in) { return Results{where(in[0], sqrt(in[1]), square(in[1]))}; },
+                  {{{3}, 0, 0, {1, 0, 0}, true}, {{3}, 0, 0, {0.5, 0, -1}}},
+                  "",
+                  true});
+  rows.push_back({"where",
                   "the same Var as all three",
                   [](In in) { return Results{where(in[0], in[0], in[0])}; },
                   {{{4}}}});
