@@ -12,7 +12,8 @@ namespace {
 /// CLI::Range lets NaN pass.
 template <class T>
 CLI::Validator in_range(T smallest, T largest) {
-  const bool open = largest == std::numeric_limits<T>::max() || largest == static_cast<T>(1e38);
+  bool open = largest == std::numeric_limits<T>::max();
+  if constexpr (std::is_floating_point_v<T>) open = largest >= T(1e38);
   const auto text = [](T number) { return CLI::detail::to_string(number); };
   const std::string rule =
       open ? "at least " + text(smallest) : "from " + text(smallest) + " to " + text(largest);
