@@ -204,8 +204,7 @@ class Check {
   }
 
   /// The verdict. The first accusation of an input has to stand when rounding is measured again,
-  /// with more samples and at this very derivative, and a projection's when kinks are looked for
-  /// along others.
+  /// with more samples and at this very derivative.
   GradcheckEntry reconsidered(std::size_t k, std::size_t i, const Line& line) {
     GradcheckEntry entry = judge(k, i, line);
     if (entry.verdict != Verdict::wrong || report_.inputs[k].wrong > 0) return entry;
@@ -218,24 +217,7 @@ class Check {
       step.measure_rounding(k, direction_of(k, i), derivative, random_, more_samples);
       derivative.rounding *= 2;
     }
-    entry = judge(k, i, line);
-    if (entry.verdict == Verdict::wrong && !line.single_entry && complex_.empty() && at_kink(k)) {
-      entry.verdict = Verdict::ill_conditioned;
-      entry.note = kinks_add_up;
-    }
-    return entry;
-  }
-
-  /// Whether random directions find x at a kink, which others may miss where those of several
-  /// entries cancel.
-  bool at_kink(std::size_t k) {
-    constexpr int directions = 4;
-    const Contraction contraction{covector_, at_x_.y, rounding_->of_contraction()};
-    for (int d = 0; d < directions; ++d) {
-      const Line line = subject_.along(k, random_direction(random_, subject_.origin(k).size()));
-      if (find_kink(line, contraction).place != Kink::Place::nowhere) return true;
-    }
-    return false;
+    return judge(k, i, line);
   }
 
   void check_input(GradcheckInput& input, std::size_t k) {

@@ -25,10 +25,11 @@ GradcheckEntry undecided(GradcheckEntry entry, const char* why) {
 
 /// What two sweeps agree on and smaller steps confirm. Columns of one tableau may be close to each
 /// other by chance, and far from a singularity, or a kink, that is close to x, a function may look
-/// as if it had another derivative there: |x| at 1e-8 looks flat to steps of 1e-3. If nothing is
-/// confirmed, `doubt` says why.
+/// as if it had another derivative there: |x| at 1e-8 looks flat to steps of 1e-3. What fits the
+/// claimed value needs no smaller steps. If nothing is confirmed, `doubt` says why.
+template <class Fits>
 Estimate confirmed(const Line& line, const Contraction& f, double goal, const Estimate& first,
-                   double claimed, const char*& doubt) {
+                   double claimed, const Fits& fits, const char*& doubt) {
   std::vector<Estimate> sweeps{first};
   for (int power = 8; power <= 33; power += 5) {
     const Estimate next = extrapolated_difference(line, f, goal, 3 * std::ldexp(1, power));
@@ -37,9 +38,11 @@ Estimate confirmed(const Line& line, const Contraction& f, double goal, const Es
       if (!(apart <= extrapolation_reserve * (next.error + other.error))) continue;
       Estimate both = next.error < other.error ? next : other;
       both.error = std::max({next.error, other.error, apart});
+      if (fits(both)) return both;
       const Confirmation smaller_steps = confirmation(line, f, both, claimed);
       if (smaller_steps == Confirmation::stays) return both;
       if (smaller_steps == Confirmation::too_coarse) doubt = steps_are_too_coarse;
+      if (smaller_steps == Confirmation::kinked) doubt = kinks_are_close;
       sweeps.clear();
       break;
     }
@@ -104,8 +107,10 @@ GradcheckEntry Judge::weighed(const Contraction& f, const Analytic& tape, const 
   const bool doubtful = !fits(differences, analytic, 0) || contradicts_complex;
   const char* doubt = "the differences do not converge";
   if (doubtful) {
-    differences = confirmed(line, f, goal, differences,
-                            contradicts_complex ? complex->value : analytic, doubt);
+    const double claimed = contradicts_complex ? complex->value : analytic;
+    const double reserve = contradicts_complex ? complex_tolerance : 0;
+    const auto fits_claim = [&](const Estimate& e) { return fits(e, claimed, reserve); };
+    differences = confirmed(line, f, goal, differences, claimed, fits_claim, doubt);
   }
   const bool converged = std::isfinite(differences.value);
   entry.differences = differences.value;
@@ -122,7 +127,9 @@ GradcheckEntry Judge::weighed(const Contraction& f, const Analytic& tape, const 
       if (kink.place == Kink::Place::close_by) return undecided(entry, kinks_are_close);
       // Along the line the kinks of several entries add up, those of opposite sign cancel, and a
       // gradient that is possible for each of them need not lie between the sides of the sum.
-      if (!line.single_entry) return undecided(entry, kinks_add_up);
+      if (!line.single_entry) {
+        return undecided(entry, "entries at kinks can only be checked one by one");
+      }
       if (line.leaps_over_zero(kink.step)) return undecided(entry, steps_are_too_coarse);
       entry.verdict = Verdict::wrong;
       return entry;

@@ -7,9 +7,6 @@
 /// The judgement of `gradcheck` on one derivative.
 namespace xgrad::detail {
 
-/// Why a projection of entries at kinks is not decided.
-inline constexpr const char* kinks_add_up = "entries at kinks can only be checked one by one";
-
 /// What the tape found, and by how much rounding may have moved it.
 struct Analytic {
   double value;

@@ -97,12 +97,14 @@ Confirmation confirmation(const Line& line, const Contraction& f, const Estimate
     const Sides sides(line, f, h);
     if (!sides.exact()) break;
     const double moved = std::abs(sides.central() - estimate.value);
-    if (!(moved <= apart / 4 + 10 * estimate.error + 4 * difference_noise(f, h))) {
-      return Confirmation::moves;
-    }
+    if (!(moved <= apart / 4 + 4 * difference_noise(f, h))) return Confirmation::moves;
     smallest = h;
   }
-  return line.leaps_over_zero(smallest) ? Confirmation::too_coarse : Confirmation::stays;
+  if (line.leaps_over_zero(smallest)) return Confirmation::too_coarse;
+  // What the sides are apart at step 0: of a smooth function that is proportional to the step.
+  const double jump = Sides(line, f, smallest).jump();
+  const double apart_at_zero = jump + (jump - Sides(line, f, 8 * smallest).jump()) / 7;
+  return std::abs(apart_at_zero) > apart / 2 ? Confirmation::kinked : Confirmation::stays;
 }
 
 double unnoticed_step(const Line& line, const Contraction& f) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <span>
@@ -59,6 +60,7 @@ enum class Confirmation : std::uint8_t {
   stays,       ///< they stay with the estimate
   moves,       ///< they move away, as towards another value that is claimed
   too_coarse,  ///< they stay, but their steps leap over zero
+  kinked,      ///< they stay, but those of both sides are as far apart as the claimed value
 };
 Confirmation confirmation(const Line& line, const Contraction& f, const Estimate& estimate,
                           double claimed);

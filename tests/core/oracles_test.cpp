@@ -133,6 +133,16 @@ TEST(Oracles, AKinkCloseToXLeavesTheStepsAndOneAtXStays) {
   });
 }
 
+TEST(Oracles, KinksOfSeveralResultsDoNotCancel) {
+  const Line line{[](double t) -> Line::Point { return {t, {std::abs(t), std::abs(t)}}; }};
+  const std::vector<double> covector{1, -1};
+  const std::vector<double> origin{0, 0};
+  const Kink kink = find_kink(line, Contraction{covector, origin, epsilon});
+  EXPECT_EQ(kink.place, Kink::Place::at_x);
+  EXPECT_LE(kink.lower, -2);
+  EXPECT_GE(kink.upper, 2);
+}
+
 TEST(Oracles, StepsEndWhereTheyRoundToOthers) {
   const double x = 1e-6;
   const auto sign = [x](double y) { return y > x ? 1.0 : y < x ? -1.0 : 0.0; };

@@ -162,6 +162,24 @@ TEST(Verdicts, KinksOfSeveralEntriesMayCancel) {
   }
 }
 
+TEST(Verdicts, AKinkCloseByThatRoundingHidesAccusesNobody) {
+  // Differences see the mean of both sides, clearly, as long as their steps leap over the kink.
+  const auto steep = [](const Vars& in) {
+    return Var(square(minimum(in[0], 1.0) + 1e6 * abs(in[0] - 0.5)));
+  };
+  const auto curved = [](const Vars& in) { return mean(square(in[0] + 1e6 * abs(in[0] - 2.0))); };
+  const auto several = [](const Vars& in) {
+    return Var(abs(in[0]) - relu(in[0] + 1.0) + abs(in[0] + 3.0));
+  };
+  for (const double d : {2e-7, 2e-8, 2e-9, 2e-10, 2e-11}) {
+    SCOPED_TRACE(d);
+    expect_never_wrong(steep, vector({1 - d}));
+    expect_never_wrong(steep, vector({3e-13, 1 - d, -1, 0}));
+    expect_never_wrong(curved, vector({-0.75, 0.5, 1, 2 - 150 * d, -1, 2 - d}));
+    expect_never_wrong(several, vector({d / 1000, 2, -d * 100, -1, 0.5, -3 - d / 1000}));
+  }
+}
+
 // --------------------------------------------------------------------------------- ill-conditioned
 
 TEST(Verdicts, ADerivativeBelowRoundingIsIllConditioned) {
@@ -281,6 +299,8 @@ TEST(Verdicts, StepsThatRoundingKeepsFromATinyInputProveNothing) {
       expect_never_wrong(total, at);
     }
   }
+  const auto kinked = [](const Vars& in) { return Var(1.0 + abs(in[0]) - relu(in[0] - 1e-20)); };
+  expect_never_wrong(kinked, vector({5e-21}));
   const auto report = gradcheck(root, {{"x", vector({1e-150, 1e150, -1, 1e-5})}});
   EXPECT_EQ(report["x"].note, "rounding hides differences whose steps are smaller than the inputs");
 }
