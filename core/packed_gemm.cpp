@@ -65,7 +65,7 @@ void packed_gemm(std::size_t m, const T* a, std::ptrdiff_t lda, const PackedMatr
         .m = std::min(block_rows, m - row),
         .n = col_end - col_begin,
         .k = k,
-        .a = a + offset(row, lda),
+        .a = k == 0 ? a : a + offset(row, lda),  // it may be null
         .a_row = lda,
         .a_step = 1,
         .b = b.data() + col_begin * k,
