@@ -23,6 +23,14 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
+/// Its gradient is what that of a variance is the difference of, in size: 2 (x + mean) / (n - 1).
+Var terms_of_variance(const Var& x, const Axes& axes, bool keep) {
+  const Var total = sum(x, axes, {.keep = keep});
+  const double n = static_cast<double>(x.size()) / static_cast<double>(total.size());
+  const Var squares = sum(square(x), axes, {.keep = keep});
+  return (squares + square(total) / n) / std::max(1.0, n - 1);
+}
+
 /// A group of reference cases: the op over all axes, and over given ones.
 struct Group {
   const char* name;  ///< in ops.json
@@ -78,14 +86,24 @@ TEST_P(ReduceReference, ValuesAndGradients) {
   for (const std::string& name : cases) {
     // PyTorch's gradient is e^(x - logsumexp), whose exponent is rounded to that of x.
     const double lost = name == "logsumexp/large" ? 1e4 : 0;
-    check_case(name,
-               [&](const Arguments& a) {
-                 const Var& x = a["x"];
-                 const bool keep = a.has("keepdims") && a.number("keepdims") != 0;
-                 if (a.has("axes")) return std::vector{group.some(x, a.list("axes"), keep)};
-                 return std::vector{keep ? group.some(x, all_axes(x), keep) : group.all(x)};
-               },
-               {.lost = lost, .complex = group.complex});
+    const auto keeps = [](const Arguments& a) {
+      return a.has("keepdims") && a.number("keepdims") != 0;
+    };
+    CaseOptions options{.lost = lost, .complex = group.complex};
+    if (name.starts_with("variance")) {
+      options.gradient_terms = [&](const Arguments& a) {
+        const Axes axes = a.has("axes") ? Axes(a.list("axes")) : all_axes(a["x"]);
+        return std::vector{terms_of_variance(a["x"], axes, keeps(a))};
+      };
+    }
+    check_case(
+        name,
+        [&](const Arguments& a) {
+          const Var& x = a["x"];
+          if (a.has("axes")) return std::vector{group.some(x, a.list("axes"), keeps(a))};
+          return std::vector{keeps(a) ? group.some(x, all_axes(x), true) : group.all(x)};
+        },
+        options);
   }
 }
 

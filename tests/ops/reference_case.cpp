@@ -159,10 +159,19 @@ void check_case(const std::string& name, const Evaluate& op, CaseOptions options
   const std::vector<std::string> names = differentiable_outputs(data);
   const double roundings =
       options.sums * most_elements(data) + (options.products ? 2 : 4 * elementary);
-  const Results sizes = evaluate(data, op, DType::float64, DType::float64, TapeMode::naive,
-                                 options.products ? Inputs::sizes : Inputs::signed_numbers);
-  const auto magnitudes = [&](std::vector<double> sized, double least) {
-    for (double& x : sized) x = options.products ? std::max(std::abs(x), least) : least;
+  const auto sizes_of = [&](const Evaluate& f, Inputs inputs) {
+    return evaluate(data, f, DType::float64, DType::float64, TapeMode::naive, inputs);
+  };
+  Results sizes = sizes_of(op, options.products ? Inputs::sizes : Inputs::signed_numbers);
+  if (!options.products) {
+    for (auto& output : sizes.outputs) std::fill(output.begin(), output.end(), 0);
+    for (auto& [input, gradient] : sizes.gradients) std::fill(gradient.begin(), gradient.end(), 0);
+  }
+  if (options.gradient_terms) {
+    sizes.gradients = sizes_of(options.gradient_terms, Inputs::sizes).gradients;
+  }
+  const auto magnitudes = [](std::vector<double> sized, double least) {
+    for (double& x : sized) x = std::max(std::abs(x), least);
     return sized;
   };
   // PyTorch's roundings count, too.

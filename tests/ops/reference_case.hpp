@@ -37,7 +37,10 @@ struct CaseOptions {
   double float_magnitude = 0;  ///< the magnitude of float32, if that is larger
   double lost = 0;             ///< float64's roundings of results so much larger than what is left
   bool products = false;       ///< only products and their sums: compared relative to |a||b|
-  bool complex = true;         ///< whether complex128 is supported, or an error
+  /// Of the sizes of the inputs it has gradients as large as the terms of the op's: if these
+  /// cancel, gradients are compared relative to that.
+  Evaluate gradient_terms = {};
+  bool complex = true;  ///< whether complex128 is supported, or an error
 };
 
 /// Outputs and gradients of the case: in float64, fast and naive, against the file, and in float32
