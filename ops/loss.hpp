@@ -29,8 +29,8 @@ Var huber(const Var& prediction, const Var& target, double delta = 1.0,
           Reduction reduction = Reduction::mean);
 
 /// (1 - t) x + log(1 + e^-x) for a logit x and a target t in [0, 1], without overflow: the negative
-/// log-likelihood of t under the probability sigmoid(x). dx = dy (sigmoid(x) - t), dt = -dy x. Of an
-/// infinite logit it is 0 if the target is that certain, else inf.
+/// log-likelihood of t under the probability sigmoid(x). dx = dy (sigmoid(x) - t), dt = -dy x. Of
+/// an infinite logit it is 0 if the target is that certain, else inf.
 Var binary_cross_entropy_with_logits(const Var& logits, const Var& target,
                                      Reduction reduction = Reduction::mean);
 
