@@ -203,8 +203,10 @@ struct Pow {
   static auto pullback(auto g, auto y, auto a, auto b) {
     const auto constant =
         where(equal(a, 0.0), where(b > 0.0, 1.0, where(equal(b, 0.0), 1.0, 0.0)), 0.0);
-    return std::tuple(where(equal(b, 0.0), 0.0, g * (b * power(a, b - 1.0))),
-                      where(constant, 0.0, g * (y * log(a))));
+    // At b = 0 it is 0 even where 1 / a is not finite; elsewhere its derivative by b goes on.
+    const auto slope = b * power(a, b - 1.0);
+    const auto is_number = where(equal(b, 0.0), where(equal(slope, slope), 1.0, 0.0), 1.0);
+    return std::tuple(where(is_number, g * slope, 0.0), where(constant, 0.0, g * (y * log(a))));
   }
 };
 struct Abs {

@@ -444,6 +444,23 @@ TEST(Pointwise, HigherDerivativesOfPowersAtZero) {
   EXPECT_EQ(third.tensor().to_vector(), (std::vector<double>{0, 0, 6, 0}));
 }
 
+// d/db of b a^(b - 1) is a^(b - 1) (1 + b log a), also at b = 0.
+TEST(Pointwise, TheSlopeOfAPowerGoesOnAtTheExponentZero) {
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    const Var a = parameter(Tensor({4}, {2, 0.5, 0, 4e-320}, DType::float64));
+    const Var b = parameter(Tensor({4}, {0, 0, 0, 0}, DType::float64));
+    Tape tape(mode);
+    const Var by_a = grad(total(pow(a, b)), {a}, {.create_graph = true})[0];
+    EXPECT_EQ(by_a.tensor().to_vector(), (std::vector<double>{0, 0, 0, 0}));
+    const std::vector<Var> second = grad(total(by_a), {a, b});
+    const std::vector<double> mixed = second[1].tensor().to_vector();
+    EXPECT_EQ(mixed[0], 0.5);
+    EXPECT_EQ(mixed[1], 2);
+    EXPECT_EQ(mixed[2], 0);  // as PyTorch's
+    EXPECT_EQ(second[0].tensor().to_vector()[0], 0);
+  }
+}
+
 TEST(Pointwise, ComparisonsAreZeroOrOneAndHaveNoGradient) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const DType dtype : {DType::float32, DType::float64}) {
