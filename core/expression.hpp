@@ -155,9 +155,9 @@ concept Operands = (Operand<std::remove_cvref_t<Ts>> && ...) &&
 /// has no complex form, `static constexpr bool transcendental = true;` that it takes long enough to
 /// fetch memory ahead, `static constexpr bool exact = true;` that it only moves or selects numbers
 /// (`float32check` expects no rounding then), and bit i of `static constexpr std::uint32_t addends`
-/// that its derivative by argument i is exactly 1. An op has at most 4 arguments. Its value
-/// and derivatives should be finite where all its arguments are 0.5: in higher derivatives that
-/// number stands in for what `where` does not choose.
+/// that its derivative by argument i is exactly 1. An op has at most 4 arguments. Its value and
+/// derivatives should be finite where all its arguments are 0.5: wherever an expression is walked
+/// op by op, as in higher derivatives, that number stands in for what `where` does not choose.
 template <class Op, class... Ts>
 requires detail::Operands<Ts...>
 auto pointwise(Ts&&... xs) {

@@ -190,11 +190,15 @@ class Check {
         k, gradient_noise_reserve * std::sqrt(explained / static_cast<double>(derivatives(k))));
   }
 
-  /// The verdict on the i-th derivative of an input.
-  GradcheckEntry judge(std::size_t k, std::size_t i, const Line& line) const {
+  Judge judge_at(std::size_t k) const {
     const double scale = report_.inputs[k].scale;
     const Contraction contraction{covector_, at_x_.y, rounding_->of_contraction()};
-    const Judge judge(contraction, std::isfinite(scale) ? scale : 0, options_.resolution);
+    return {contraction, std::isfinite(scale) ? scale : 0, options_.resolution};
+  }
+
+  /// The verdict on the i-th derivative of an input.
+  GradcheckEntry judge(std::size_t k, std::size_t i, const Line& line) const {
+    const Judge judge = judge_at(k);
     std::optional<ComplexStep::Derivative> complex;
     if (!complex_.empty()) complex = complex_[k][i];
     if (options_.fast) return judge(along(k, directions_[k][i]), line, complex);
@@ -203,10 +207,28 @@ class Check {
     return entry;
   }
 
+  /// The same. A projection on which kinks at 0 leave no verdict is judged once more without the
+  /// entries that are 0: what is wrong in others must not hide behind them.
+  GradcheckEntry judge_both(std::size_t k, std::size_t i, const Line& line) {
+    const GradcheckEntry entry = judge(k, i, line);
+    if (!options_.fast || entry.verdict == Verdict::wrong || entry.verdict <= Verdict::zero) {
+      return entry;
+    }
+    std::vector<double> others = directions_[k][i];
+    for (std::size_t e = 0; e < others.size(); ++e) {
+      if (subject_.origin(k)[e] == 0) others[e] = 0;
+    }
+    const bool none = std::all_of(others.begin(), others.end(), [](double u) { return u == 0; });
+    if (none || others == directions_[k][i]) return entry;
+    const GradcheckEntry without =
+        judge_at(k)(along(k, others), subject_.along(k, others), std::nullopt);
+    return without.verdict == Verdict::wrong ? without : entry;
+  }
+
   /// The verdict. The first accusation of an input has to stand when rounding is measured again,
   /// with more samples and at this very derivative.
   GradcheckEntry reconsidered(std::size_t k, std::size_t i, const Line& line) {
-    GradcheckEntry entry = judge(k, i, line);
+    GradcheckEntry entry = judge_both(k, i, line);
     if (entry.verdict != Verdict::wrong || report_.inputs[k].wrong > 0) return entry;
     subject_.restore(k);
     if (!sampled_again_) rounding_->sample(more_samples);
@@ -217,7 +239,7 @@ class Check {
       step.measure_rounding(k, direction_of(k, i), derivative, random_, more_samples);
       derivative.rounding *= 2;
     }
-    return judge(k, i, line);
+    return judge_both(k, i, line);
   }
 
   void check_input(GradcheckInput& input, std::size_t k) {
@@ -237,7 +259,9 @@ class Check {
       input.kinks += entry.verdict == Verdict::kink;
       input.ill_conditioned += entry.verdict == Verdict::ill_conditioned;
       all_zero = all_zero && entry.verdict == Verdict::zero;
-      input.detectable = std::max(input.detectable, entry.tolerance);
+      if (entry.verdict != Verdict::kink || options_.fast) {
+        input.detectable = std::max(input.detectable, entry.tolerance);
+      }
       if (i == 0 || worse(entry, input.worst)) {
         input.worst = entry;
         worst_line = std::move(line);

@@ -41,7 +41,8 @@ struct NamedVar {
 enum class Verdict : std::uint8_t {
   correct,
   zero,             ///< all oracles agree on zero, and a recorded path reaches the input
-  kink,             ///< the one-sided derivatives differ here, and the gradient lies between them
+  kink,             ///< the one-sided derivatives differ here, and the gradient lies between them,
+                    ///< as the sum of an entry's several kinks, each by convention, need not
   ill_conditioned,  ///< the oracles cannot decide; the note says why
   vacuous,          ///< nothing was tested: no entries, or no path from the input to a result
   wrong,
@@ -107,9 +108,10 @@ struct GradcheckInput {
   Index wrong = 0;    ///< of these, or of the projections
   Index kinks = 0;
   Index ill_conditioned = 0;
-  double scale = 0;       ///< the largest |analytic| entry
-  double detectable = 0;  ///< the smallest error in one entry that shows, relative to the scale
-  GradcheckEntry worst;   ///< with the worst verdict, and of those the one furthest off
+  double scale = 0;  ///< the largest |analytic| entry
+  /// The smallest error that shows in one entry, relative to the scale; not of entries at kinks.
+  double detectable = 0;
+  GradcheckEntry worst;               ///< with the worst verdict, and of those the one furthest off
   std::vector<StepDifference> sweep;  ///< of `worst`, over a wide range of steps, if asked for
   TaylorRemainder taylor;
 };

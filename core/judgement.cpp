@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include <xgrad/core/judgement.hpp>
 #include <xgrad/core/measured_rounding.hpp>
@@ -12,6 +13,9 @@ constexpr double epsilon = std::numeric_limits<double>::epsilon();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 /// How far the extrapolation may be off beyond its own estimate.
 constexpr double extrapolation_reserve = 10;
+
+/// The part of what f changes by over a unit that counts as zero.
+constexpr double small = 1e-3;
 
 constexpr const char* kinks_are_close = "the function has kinks close by";
 constexpr const char* steps_are_too_coarse =
@@ -30,6 +34,7 @@ GradcheckEntry undecided(GradcheckEntry entry, const char* why) {
 template <class Fits>
 Estimate confirmed(const Line& line, const Contraction& f, double goal, const Estimate& first,
                    double claimed, const Fits& fits, const char*& doubt) {
+  const Estimate none{std::nan(""), infinity, first.step, first.jump_stays};
   std::vector<Estimate> sweeps{first};
   for (int power = 8; power <= 33; power += 5) {
     const Estimate next = extrapolated_difference(line, f, goal, 3 * std::ldexp(1, power));
@@ -41,14 +46,35 @@ Estimate confirmed(const Line& line, const Contraction& f, double goal, const Es
       if (fits(both)) return both;
       const Confirmation smaller_steps = confirmation(line, f, both, claimed);
       if (smaller_steps == Confirmation::stays) return both;
+      if (smaller_steps == Confirmation::kinked) {
+        doubt = kinks_are_close;
+        return none;
+      }
       if (smaller_steps == Confirmation::too_coarse) doubt = steps_are_too_coarse;
-      if (smaller_steps == Confirmation::kinked) doubt = kinks_are_close;
       sweeps.clear();
       break;
     }
     sweeps.push_back(next);
   }
-  return {std::nan(""), infinity, first.step, first.jump_stays};
+  return none;
+}
+
+/// How much f changes over a unit, which a derivative has to be small against to count as zero: by
+/// the size of its values, at least 1, and by differences as long as that.
+double steepness(const Line& line, const Contraction& f) {
+  double size = 1;
+  for (std::size_t i = 0; i < f.origin.size(); ++i) size += std::abs(f.covector[i] * f.origin[i]);
+  double steepest = size / line.unit;
+  const double h = line.unit / 8;
+  for (const double t : {h, -h}) {
+    const std::vector<double> y = line.at(t).y;
+    double moved = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      moved += std::abs(f.covector[i] * (y[i] - f.origin[i]));
+    }
+    if (std::isfinite(moved)) steepest = std::max(steepest, moved / h);
+  }
+  return steepest;
 }
 
 }  // namespace
@@ -123,6 +149,8 @@ GradcheckEntry Judge::weighed(const Contraction& f, const Analytic& tape, const 
     if (kink.place == Kink::Place::hidden) return undecided(entry, kinks_are_close);
     if (kink.place != Kink::Place::nowhere) {
       entry.verdict = Verdict::kink;
+      entry.numeric = std::midpoint(kink.lower, kink.upper);
+      entry.tolerance = (kink.upper - kink.lower) / 2;
       if (analytic >= kink.lower && analytic <= kink.upper) return entry;
       if (kink.place == Kink::Place::close_by) return undecided(entry, kinks_are_close);
       // Along the line the kinks of several entries add up, those of opposite sign cancel, and a
@@ -152,13 +180,15 @@ GradcheckEntry Judge::weighed(const Contraction& f, const Analytic& tape, const 
   }
   if (!(entry.error() <= entry.tolerance)) {
     entry.verdict = Verdict::wrong;
-  } else if (std::abs(analytic) <= entry.tolerance && std::abs(entry.numeric) <= entry.tolerance) {
-    entry.verdict = Verdict::zero;
-  } else if (entry.tolerance > resolution_ * size) {
-    return undecided(entry, "rounding hides errors of the resolution that was asked for");
-  } else {
-    entry.verdict = Verdict::correct;
+    return entry;
   }
+  const bool hidden = entry.tolerance > resolution_ * size;
+  const bool zero =
+      std::abs(analytic) <= entry.tolerance && std::abs(entry.numeric) <= entry.tolerance;
+  if (hidden && !(zero && entry.tolerance <= small * steepness(line, f))) {
+    return undecided(entry, "rounding hides errors of the resolution that was asked for");
+  }
+  entry.verdict = zero ? Verdict::zero : Verdict::correct;
   return entry;
 }
 

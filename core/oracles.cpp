@@ -17,7 +17,7 @@ struct Sides {
   Line::Point left;
   double rise;  ///< f(x + h) - f(x)
   double fall;  ///< f(x) - f(x - h)
-  double step;  ///< h, which rounding of x + h may have changed
+  double step;  ///< h as asked for; right.t and left.t are what rounding of x + h made of it
 
   Sides(const Line& line, const Contraction& f, double h)
       : right(line.at(h)),
@@ -143,6 +143,7 @@ Kink find_kink(const Line& line, const Contraction& f) {
     }
     // Those of several results may cancel in their sum, while the rounding of all adds up.
     const double jump = std::max(std::abs(sides.jump()), spread / root);
+    if (!std::isfinite(jump)) continue;  // the step leaves the domain of f
     const double hidden = 100 * difference_noise(f, h);
     if (!(jump > hidden)) {
       if (0.5 * previous > hidden) falls = 2;  // it would be seen
@@ -164,6 +165,7 @@ Kink find_kink(const Line& line, const Contraction& f) {
   }
   // Of a smooth function it falls with every step: where it stayed before, that has to be seen.
   if (!stayed || falls > 1) return {};
+  // Settled are three steps in a row that agree; of two, smaller ones might show the sides change.
   if (stays < 2) {
     const bool agree = stays == 1 && kink.place == Kink::Place::at_x;
     kink.place = agree ? Kink::Place::close_by : Kink::Place::hidden;

@@ -74,7 +74,7 @@ struct Kink {
   enum class Place : std::uint8_t {
     nowhere,   ///< the sides agree in the end
     hidden,    ///< rounding hides whether they do, and what they are
-    close_by,  ///< they go on to change as the step becomes smaller, or rounding hides it
+    close_by,  ///< they differ, but go on to change as the step becomes smaller, or might
     at_x,      ///< they have settled
   };
   Place place = Place::nowhere;

@@ -72,7 +72,7 @@ class Shape {
   bool empty() const { return size_ == 0; }
   Index operator[](std::size_t axis) const { return extents_[axis]; }
   Index& operator[](std::size_t axis) { return extents_[axis]; }
-  /// The last extent, as of pop_back. Throws for a scalar's shape, which has none.
+  /// The last extent. Like pop_back it throws for a scalar's shape, which has none.
   Index back() const { return extents_[last()]; }
   Index& back() { return extents_[last()]; }
   const Index* begin() const { return extents_.data(); }

@@ -1,6 +1,7 @@
 // No right gradient is called wrong, however large or small the inputs: see right_gradients.hpp.
 #include "verify/right_gradients.hpp"
 
+#include <cmath>
 #include <cstdlib>
 #include <iomanip>
 #include <iostream>
@@ -83,7 +84,9 @@ TEST(RightGradients, AreNeverCalledWrong) {
   for (const auto& [checker, tally] : by_checker) print(name(checker), tally);
   print("gradcheck, 1e-3 to 30", usual);
   print("all", all);
-  EXPECT_GE(usual.sum.decided_well, 0.95 * usual.sum.well_conditioned);
+  // 95 %; of a thin sweep's few draws six standard deviations less.
+  const double scatter = thorough ? 0 : 6 * std::sqrt(0.05 * 0.95 / usual.sum.well_conditioned);
+  EXPECT_GE(usual.sum.decided_well, (0.95 - scatter) * usual.sum.well_conditioned);
   EXPECT_GE(all.checks, thorough ? 20000 : 1);
 }
 
