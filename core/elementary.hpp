@@ -170,12 +170,31 @@ struct ReducedExponent {
   V expm1_r() const { return xsimd::fma(r * r, polynomial(r, C::exp), r); }
 };
 
-/// x, but not beyond where e^x has overflowed or vanished; NaN is handed through, as the second
-/// operand.
+/// The lesser of x and a bound; NaN where x is.
+template <class V>
+[[gnu::always_inline]] inline V at_most(const V& bound, const V& x) {
+#if XSIMD_VERSION_MAJOR >= 9  // of two numbers of which one is NaN, min is not always the second
+  return xsimd::select(x > bound, bound, x);
+#else
+  return xsimd::min(bound, x);
+#endif
+}
+
+/// The greater of x and a bound; NaN where x is.
+template <class V>
+[[gnu::always_inline]] inline V at_least(const V& bound, const V& x) {
+#if XSIMD_VERSION_MAJOR >= 9
+  return xsimd::select(x < bound, bound, x);
+#else
+  return xsimd::max(bound, x);
+#endif
+}
+
+/// x, but not beyond where e^x has overflowed or vanished.
 template <class V>
 [[gnu::always_inline]] inline V exp_bounded(const V& x) {
   using C = Constants<typename V::value_type>;
-  return xsimd::max(V(C::exp_lowest), xsimd::min(V(C::exp_highest), x));
+  return at_least(V(C::exp_lowest), at_most(V(C::exp_highest), x));
 }
 
 /// e^x. At most 1.1 ulp.
@@ -200,7 +219,7 @@ template <class T, class A>
   using V = Batch<T, A>;
   using C = Constants<T>;
   const V one(T(1)), lowest(C::sigmoid_lowest);
-  const ReducedExponent<V> reduced(xsimd::max(V(-C::exp_simple), xsimd::min(-lowest, -x)));
+  const ReducedExponent<V> reduced(at_least(V(-C::exp_simple), at_most(-lowest, -x)));
   const V power = power_of_2(reduced.k);
   const V y = one / (power + xsimd::fma(power, reduced.expm1_r(), one));
   return xsimd::select(x < lowest, V(T(0)), y);
@@ -228,7 +247,7 @@ template <class T, class A>
   using V = Batch<T, A>;
   const V end(T(40));  // beyond it is 0
   const V size = xsimd::abs(x);
-  const Square<T, A> square(xsimd::min(end, size));
+  const Square<T, A> square(at_most(end, size));
   ReducedExponent<V> reduced(exp_bounded(-c * square.rounded_square));
   reduced.r = xsimd::fnma(c, square.error, reduced.r);
   const V bounded = xsimd::select(size > end, V(T(0)) * factor, factor);
@@ -241,7 +260,7 @@ template <class T, class A>
 [[gnu::always_inline]] inline Batch<T, A> scaled_erfc(const Batch<T, A>& x) {
   using V = Batch<T, A>;
   using C = Constants<T>;
-  const V bounded = xsimd::min(V(C::tail_end), x);
+  const V bounded = at_most(V(C::tail_end), x);
   const V t = (bounded - V(C::tail_middle)) / (bounded + V(C::tail_middle));
   return polynomial(t, C::erfc) / (V(T(1)) + x);
 }
