@@ -111,7 +111,7 @@ auto operator*(A&& a, B&& b) {
   return pointwise<detail::Multiply>(std::forward<A>(a), std::forward<B>(b));
 }
 
-/// a / b; da = dy / b, db = -dy a / b^2.
+/// a / b; da = dy / b, db = -dy (a / b) / b, less exact where a / b is below the normal numbers.
 template <class A, class B>
 requires detail::Operands<A, B>
 auto operator/(A&& a, B&& b) {

@@ -254,6 +254,14 @@ struct CrossEntropy {
       return y;
     });
   }
+  /// As for log_softmax; of a sum over rows the errors add up.
+  Tensor magnitude(std::span<const Var> inputs) const {
+    const Reduction reduction = targets.options.reduction;
+    const Shape& rows = targets.classes.shape();
+    const double errors =
+        reduction == Reduction::sum ? static_cast<double>(element_count(rows)) : 1;
+    return Tensor::full(reduction == Reduction::none ? rows : Shape{}, errors, inputs[0].dtype());
+  }
   void pullback(Pullback& p) const {
     p.add(0, apply(CrossEntropyGradient{targets}, p.input(0), p.gradient()));
   }

@@ -110,6 +110,19 @@ xsimd::batch<T, A> sigmoid_to_its_end(const xsimd::batch<T, A>& x) {
 inline std::complex<double> sigmoid_to_its_end(std::complex<double> x) { return sigmoid(x); }
 auto sigmoid_to_its_end(const PointwiseOperand auto& x) { return pointwise<Sigmoid>(x); }
 
+/// sigmoid(x) (1 + x sigmoid(-x)), by one exponential.
+template <class T, class A>
+xsimd::batch<T, A> silu_slope(const xsimd::batch<T, A>& x) {
+  const auto e = elementary::exp(-abs(x));
+  const auto d = 1.0 + e;
+  const auto negative = x < 0.0;
+  return where(negative, e, 1.0) / d * (1.0 + x * where(negative, 1.0, e) / d);
+}
+template <class X>
+auto silu_slope(const X& x) {
+  return sigmoid_to_its_end(x) * (1.0 + x * sigmoid_to_its_end(-x));
+}
+
 /// Lane by lane: xsimd's own pow is off by many units in the last place, and wrong at zero.
 template <class T, class A>
 xsimd::batch<T, A> power(const xsimd::batch<T, A>& a, const xsimd::batch<T, A>& b) {
@@ -399,9 +412,7 @@ struct Silu {
   static constexpr const char* name = "silu";
   static constexpr bool transcendental = true;
   static auto value(auto x) { return x * sigmoid_to_its_end(x); }
-  static auto pullback(auto g, auto, auto x) {
-    return g * (sigmoid_to_its_end(x) * (1.0 + x * sigmoid(-x)));
-  }
+  static auto pullback(auto g, auto, auto x) { return g * silu_slope(x); }
 };
 struct Maximum {
   static constexpr const char* name = "maximum";
@@ -470,7 +481,8 @@ auto square(detail::PointwiseOperand auto&& x) {
 }
 
 /// a^b as std::pow has it; da = dy b a^(b-1), 0 where b is 0; db = dy y log(a), 0 where a is 0 and
-/// b at least 0. The exponent b - 1 is rounded, which puts da off by |b log(a)| ulps more.
+/// b at least 0. The exponent b - 1 is rounded, which puts da off by |b log(a)| ulps more; da and
+/// db are infinite where the power is, and less exact where it is below the normal numbers.
 template <class A, class B>
 requires detail::Operands<A, B>
 auto pow(A&& a, B&& b) { return pointwise<detail::Pow>(std::forward<A>(a), std::forward<B>(b)); }
@@ -524,7 +536,7 @@ auto atan(detail::PointwiseOperand auto&& x) {
 
 /// The angle in [-pi, pi] of the point (x, y), as std::atan2 has it for zeros and infinities, too.
 /// With r^2 = x^2 + y^2: dy = dz x / r^2, dx = -dz y / r^2 for z = atan2(y, x), NaN at (0, 0) as in
-/// PyTorch.
+/// PyTorch; less exact where y / x or x / y is below the normal numbers.
 template <class Y, class X>
 requires detail::Operands<Y, X>
 auto atan2(Y&& y, X&& x) {

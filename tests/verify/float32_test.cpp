@@ -58,5 +58,27 @@ TEST(Float32, Modules) {
   std::cout << checks << " checks\n";
 }
 
+TEST(Float32, LossesOfConfidentClassifiers) {
+  // The logarithm of a sum just above 1.
+  for (const Reduction reduction : {Reduction::none, Reduction::mean, Reduction::sum}) {
+    for (const double margin : {5.0, 12.0, 20.0, 30.0}) {
+      for (std::uint64_t seed = 0; seed < 5; ++seed) {
+        Generator random(seed);
+        const Tensor x = random.normal({4, 3}, 0, 1, DType::float64);
+        const Indices targets{1, 0, 2, 1};
+        for (Index row = 0; row < 4; ++row) {
+          x.mutable_data<double>()[3 * row + targets.values()[static_cast<std::size_t>(row)]] +=
+              margin;
+        }
+        const auto loss = [&](const auto& in) {
+          return cross_entropy(in[0], targets, {.reduction = reduction});
+        };
+        const Float32Report report = float32check(loss, {{"x", parameter(x)}}, {.seed = seed});
+        EXPECT_NE(report.verdict, Verdict::wrong) << report;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace xgrad::testing

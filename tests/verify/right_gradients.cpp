@@ -138,19 +138,23 @@ std::vector<std::vector<std::size_t>> two_entries(const std::function<Results()>
   return entries;
 }
 
-/// Of each input, whether its gradient is finite and changes little with the inputs.
+/// Of each input, whether its gradient is finite and changes little with the inputs. Outside of its
+/// domain a function has none, whatever its continuation to complex numbers has.
 std::vector<bool> well_conditioned(const std::function<Results()>& f, const CheckedInputs& inputs,
                                    std::uint64_t seed) {
   constexpr double change = 0x1p-26;
   Generator random(seed);
   Numbers covector;
+  bool in_domain = true;
   {
     const Tape tape;
     for (const Var& y : f()) {
       const Numbers some = detail::random_covector(random, static_cast<std::size_t>(y.size()));
       covector.insert(covector.end(), some.begin(), some.end());
+      for (const double value : y.tensor().to_vector()) in_domain &= std::isfinite(value);
     }
   }
+  if (!in_domain) return std::vector<bool>(inputs.checked.size());
   const auto entries = two_entries(f, inputs, covector, random);
   const std::vector<Numbers> here = reference_gradients(f, inputs, covector, entries);
   for (const NamedVar& input : inputs.checked) {

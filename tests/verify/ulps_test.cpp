@@ -99,6 +99,13 @@ R x_density(const R& x) {
   using std::exp;
   return x * exp(R(-x * x / 2)) * inverse_sqrt_pi<R>() * sqrt_half<R>();
 }
+/// 1 / sqrt(1 - x^2). In Boost's numbers (1 - 1) (1 + 1) is -0.
+template <class R>
+R arcsine_slope(const R& x) {
+  using std::abs, std::sqrt;
+  return abs(x) == 1 ? R(std::numeric_limits<double>::infinity())
+                     : R(1 / sqrt(R((1 - x) * (1 + x))));
+}
 template <class R>
 R softplus_of(const R& x) {
   using std::abs, std::exp;
@@ -155,10 +162,8 @@ std::vector<Exact<R>> exact_functions() {
        [](X x) -> R { return 1 / (cos_of(x) * cos_of(x)); }},
       {"sinh", [](X x) -> R { return sinh(x); }, [](X x) -> R { return cosh(x); }},
       {"cosh", [](X x) -> R { return cosh(x); }, [](X x) -> R { return sinh(x); }},
-      {"asin", [](X x) -> R { return asin(x); },
-       [](X x) -> R { return 1 / sqrt(R((1 - x) * (1 + x))); }},
-      {"acos", [](X x) -> R { return acos(x); },
-       [](X x) -> R { return -1 / sqrt(R((1 - x) * (1 + x))); }},
+      {"asin", [](X x) -> R { return asin(x); }, [](X x) -> R { return arcsine_slope(x); }},
+      {"acos", [](X x) -> R { return acos(x); }, [](X x) -> R { return -arcsine_slope(x); }},
       {"atan", [](X x) -> R { return atan(x); }, [](X x) -> R { return 1 / (1 + x * x); }},
       {"sign", [](X x) -> R { return x > 0   ? 1
                                      : x < 0 ? -1
@@ -288,21 +293,29 @@ std::vector<Function> functions() {
   };
 }
 
-using BinaryMagnitude = std::function<double(double result, double a, double b)>;
+using BinaryMagnitude = std::function<double(double result, double a, double b, double smallest)>;
 
 struct BinaryFunction {
   const char* name;
   std::function<Var(const Var&, const Var&)> f;
   double bound = 4;
   BinaryMagnitude by_a_magnitude = {};
+  BinaryMagnitude by_b_magnitude = {};
   std::function<void(double& a, double& b)> prepare = {};  ///< turns any numbers into arguments
 };
 
 /// In the order of exact_binary_functions().
 std::vector<BinaryFunction> binary_functions() {
   using X = const Var&;
+  // A quotient below the normal numbers, divided once more.
+  const auto quotient = [](double, double a, double b, double smallest) {
+    return smallest / std::max(std::abs(a), std::abs(b));
+  };
+  const auto quotient_by_b = [](double, double, double b, double smallest) {
+    return smallest / std::abs(b);
+  };
   // The exponent b - 1 is rounded.
-  const auto rounded_exponent = [](double result, double a, double b) {
+  const auto rounded_exponent = [](double result, double a, double b, double) {
     return std::abs(result) * (1 + (1 + std::abs(b)) * std::abs(std::log(a)));
   };
   // Neither a^b nor a^(b - 1) overflows or vanishes.
@@ -312,17 +325,24 @@ std::vector<BinaryFunction> binary_functions() {
     while ((1 + std::abs(b)) * std::abs(std::log(a)) > 80) b /= 16;
   };
   // The two terms whose difference the gradient is: sigmoid(a) and b, or what they lack to 1.
-  const auto terms = [](double, double a, double b) {
+  const auto terms = [](double, double a, double b, double) {
     return a < 0 ? sigmoid_of(a) + b : sigmoid_of(-a) + (1 - b);
   };
-  const auto target = [](double&, double& b) { b = 1 / (1 + std::abs(b)); };
+  // Not so small that what sigmoid lacks below the normal numbers would be seen beside it.
+  const auto target = [](double&, double& b) {
+    if (!(b > 0 && b <= 1)) b = 1 / (1 + std::min(std::abs(b), 1e30));
+    b = std::max(b, 1e-30);
+  };
   return {
-      {"divide", [](X a, X b) -> Var { return a / b; }, 2},
+      {"divide", [](X a, X b) -> Var { return a / b; }, 2, {}, quotient_by_b},
       {"multiply", [](X a, X b) -> Var { return a * b; }, 2},
-      {"pow", [](X a, X b) -> Var { return pow(a, b); }, 4, rounded_exponent, power},
-      {"atan2", [](X a, X b) -> Var { return atan2(a, b); }},
+      {"pow", [](X a, X b) -> Var { return pow(a, b); }, 4, rounded_exponent, {}, power},
+      {"atan2", [](X a, X b) -> Var { return atan2(a, b); }, 4, quotient, quotient},
       {"binary_cross_entropy_with_logits",
-       [](X a, X b) { return binary_cross_entropy_with_logits(a, b, Reduction::none); }, 4, terms,
+       [](X a, X b) { return binary_cross_entropy_with_logits(a, b, Reduction::none); },
+       4,
+       terms,
+       {},
        target},
   };
 }
@@ -533,7 +553,11 @@ void check_binary(const BinaryFunction& f, const ExactBinary<R>& exact, std::uin
     while (a.size() < n) {
       double x = hard_number(random), y = hard_number(random);
       if (random() % 4 == 0 && std::abs(x) < 1e300) y = x * (1 + 1e-3 * std::sin(y));
-      if (f.prepare) f.prepare(x, y);
+      for (int rounded = 0; f.prepare && rounded < 2; ++rounded) {
+        f.prepare(x, y);
+        x = static_cast<T>(x);
+        y = static_cast<T>(y);
+      }
       const T rounded_x = static_cast<T>(x), rounded_y = static_cast<T>(y);
       const bool finite = std::isfinite(rounded_x) && std::isfinite(rounded_y);
       a.push_back(finite && rounded_x != 0 ? rounded_x : 1);
@@ -549,13 +573,15 @@ void check_binary(const BinaryFunction& f, const ExactBinary<R>& exact, std::uin
                                            gradients[0].tensor().to_vector(),
                                            gradients[1].tensor().to_vector()};
     const typename ExactBinary<R>::Of* exactly[] = {&exact.value, &exact.by_a, &exact.by_b};
+    const BinaryMagnitude magnitudes[] = {{}, f.by_a_magnitude, f.by_b_magnitude};
+    constexpr double smallest = std::numeric_limits<T>::min();
     Worst found[3];
     for (std::size_t i = 0; i < n; ++i) {
       for (int part = 0; part < 3; ++part) {
         const R expected = (*exactly[part])(R(a[i]), R(b[i]));
-        const double magnitude = part == 1 && f.by_a_magnitude
-                                     ? f.by_a_magnitude(static_cast<double>(expected), a[i], b[i])
-                                     : 0;
+        const double magnitude =
+            magnitudes[part] ? magnitudes[part](static_cast<double>(expected), a[i], b[i], smallest)
+                             : 0;
         const double error = ulps(static_cast<T>(results[part][i]), expected, magnitude);
         if (error > found[part].ulps) found[part] = {error, number(a[i]) + " and " + number(b[i])};
       }
