@@ -383,7 +383,7 @@ template <class T, class A>
   }
 }
 
-/// The tangent, at most 2.7 ulp.
+/// The tangent, at most 2.9 ulp in float; in double 3.2 are known.
 template <class T, class A>
 [[gnu::always_inline]] inline Batch<T, A> tan(const Batch<T, A>& angle) {
   using V = Batch<T, A>;

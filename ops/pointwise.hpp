@@ -110,13 +110,12 @@ xsimd::batch<T, A> sigmoid_to_its_end(const xsimd::batch<T, A>& x) {
 inline std::complex<double> sigmoid_to_its_end(std::complex<double> x) { return sigmoid(x); }
 auto sigmoid_to_its_end(const PointwiseOperand auto& x) { return pointwise<Sigmoid>(x); }
 
-/// sigmoid(x) (1 + x sigmoid(-x)), by one exponential.
+/// sigmoid(x) (1 + x sigmoid(-x)), by s = sigmoid(-|x|).
 template <class T, class A>
 xsimd::batch<T, A> silu_slope(const xsimd::batch<T, A>& x) {
   const auto e = elementary::exp(-abs(x));
-  const auto d = 1.0 + e;
-  const auto negative = x < 0.0;
-  return where(negative, e, 1.0) / d * (1.0 + x * where(negative, 1.0, e) / d);
+  const auto s = e / (1.0 + e);
+  return where(x < 0.0, s * (1.0 + x - x * s), (1.0 + x * s) / (1.0 + e));
 }
 template <class X>
 auto silu_slope(const X& x) {
@@ -536,7 +535,7 @@ auto atan(detail::PointwiseOperand auto&& x) {
 
 /// The angle in [-pi, pi] of the point (x, y), as std::atan2 has it for zeros and infinities, too.
 /// With r^2 = x^2 + y^2: dy = dz x / r^2, dx = -dz y / r^2 for z = atan2(y, x), NaN at (0, 0) as in
-/// PyTorch; less exact where y / x or x / y is below the normal numbers.
+/// PyTorch; less exact where y / x, x / y or both x and y are below the normal numbers.
 template <class Y, class X>
 requires detail::Operands<Y, X>
 auto atan2(Y&& y, X&& x) {

@@ -301,7 +301,8 @@ struct BinaryFunction {
   double bound = 4;
   BinaryMagnitude by_a_magnitude = {};
   BinaryMagnitude by_b_magnitude = {};
-  std::function<void(double& a, double& b)> prepare = {};  ///< turns any numbers into arguments
+  std::function<void(double& a, double& b, double smallest)> prepare =
+      {};  ///< turns any numbers into arguments
 };
 
 /// In the order of exact_binary_functions().
@@ -311,6 +312,11 @@ std::vector<BinaryFunction> binary_functions() {
   const auto quotient = [](double, double a, double b, double smallest) {
     return smallest / std::max(std::abs(a), std::abs(b));
   };
+  const auto one_normal = [](double& a, double& b, double smallest) {
+    if (std::max(std::abs(a), std::abs(b)) >= smallest) return;
+    a /= smallest;
+    b /= smallest;
+  };
   const auto quotient_by_b = [](double, double, double b, double smallest) {
     return smallest / std::abs(b);
   };
@@ -319,7 +325,7 @@ std::vector<BinaryFunction> binary_functions() {
     return std::abs(result) * (1 + (1 + std::abs(b)) * std::abs(std::log(a)));
   };
   // Neither a^b nor a^(b - 1) overflows or vanishes.
-  const auto power = [](double& a, double& b) {
+  const auto power = [](double& a, double& b, double) {
     a = std::max(std::abs(a), std::numeric_limits<double>::min());
     while (std::abs(std::log(a)) > 40) a = std::sqrt(a);
     while ((1 + std::abs(b)) * std::abs(std::log(a)) > 80) b /= 16;
@@ -329,7 +335,7 @@ std::vector<BinaryFunction> binary_functions() {
     return a < 0 ? sigmoid_of(a) + b : sigmoid_of(-a) + (1 - b);
   };
   // Not so small that what sigmoid lacks below the normal numbers would be seen beside it.
-  const auto target = [](double&, double& b) {
+  const auto target = [](double&, double& b, double) {
     if (!(b > 0 && b <= 1)) b = 1 / (1 + std::min(std::abs(b), 1e30));
     b = std::max(b, 1e-30);
   };
@@ -337,7 +343,7 @@ std::vector<BinaryFunction> binary_functions() {
       {"divide", [](X a, X b) -> Var { return a / b; }, 2, {}, quotient_by_b},
       {"multiply", [](X a, X b) -> Var { return a * b; }, 2},
       {"pow", [](X a, X b) -> Var { return pow(a, b); }, 4, rounded_exponent, {}, power},
-      {"atan2", [](X a, X b) -> Var { return atan2(a, b); }, 4, quotient, quotient},
+      {"atan2", [](X a, X b) -> Var { return atan2(a, b); }, 4, quotient, quotient, one_normal},
       {"binary_cross_entropy_with_logits",
        [](X a, X b) { return binary_cross_entropy_with_logits(a, b, Reduction::none); },
        4,
@@ -545,6 +551,7 @@ std::vector<T> hard_numbers(std::uint64_t seed, std::size_t n) {
 template <class T, class R>
 void check_binary(const BinaryFunction& f, const ExactBinary<R>& exact, std::uint64_t seed,
                   std::size_t n) {
+  constexpr double smallest = std::numeric_limits<T>::min();
   std::mutex mutex;
   Worst worst[3];
   side_by_side(thorough() ? 200 : 1, [&](std::uint64_t k) {
@@ -554,7 +561,7 @@ void check_binary(const BinaryFunction& f, const ExactBinary<R>& exact, std::uin
       double x = hard_number(random), y = hard_number(random);
       if (random() % 4 == 0 && std::abs(x) < 1e300) y = x * (1 + 1e-3 * std::sin(y));
       for (int rounded = 0; f.prepare && rounded < 2; ++rounded) {
-        f.prepare(x, y);
+        f.prepare(x, y, smallest);
         x = static_cast<T>(x);
         y = static_cast<T>(y);
       }
@@ -574,7 +581,6 @@ void check_binary(const BinaryFunction& f, const ExactBinary<R>& exact, std::uin
                                            gradients[1].tensor().to_vector()};
     const typename ExactBinary<R>::Of* exactly[] = {&exact.value, &exact.by_a, &exact.by_b};
     const BinaryMagnitude magnitudes[] = {{}, f.by_a_magnitude, f.by_b_magnitude};
-    constexpr double smallest = std::numeric_limits<T>::min();
     Worst found[3];
     for (std::size_t i = 0; i < n; ++i) {
       for (int part = 0; part < 3; ++part) {
