@@ -83,19 +83,21 @@ std::vector<NamedVar> inputs_at(const Case& each, std::uint64_t seed, double off
   return inputs;
 }
 
-/// The first gradients of a function, or the second ones, by a fixed covector.
+/// The first gradients of a function, or the second ones, by the covector that a check with that
+/// seed takes: whether a gradient is clipped depends on it.
 std::vector<std::vector<double>> gradients_of(const mutants::Function& f,
-                                              const std::vector<NamedVar>& inputs, int order) {
+                                              const std::vector<NamedVar>& inputs, int order,
+                                              std::uint64_t seed) {
   const detail::InputCopies copies(inputs);
   const detail::CheckedInputs checked{copies.checked, copies.vars};
   const std::function<detail::Results()> first = [&] { return f(copies.vars); };
-  Generator random(1);
+  Generator random(seed);
   const auto all = [&](const std::function<detail::Results()>& g, const detail::CheckedInputs& of) {
     detail::Subject subject(g, of, {});
     return subject.gradients(detail::random_covector(random, subject.values().size())).g;
   };
   if (order == 1) return all(first, checked);
-  const detail::GradientFunction gradient(first, checked, {});
+  const detail::GradientFunction gradient(first, checked, {.seed = seed});
   return all([&] { return gradient(); }, gradient.inputs());
 }
 
@@ -138,10 +140,10 @@ void check_at(double offset, double deviation) {
       EXPECT_NE(twin.verdict, Verdict::wrong) << twin << repeat(seed);
       ++twins;
       decided += static_cast<bool>(twin);
-      const auto right = gradients_of(mutants::planted(each, 0), inputs, each.order);
+      const auto right = gradients_of(mutants::planted(each, 0), inputs, each.order, seed);
       for (std::size_t k = 0; k < each.faults.size(); ++k, ++faults) {
         const int fault = static_cast<int>(k) + 1;
-        const auto wrong = gradients_of(mutants::planted(each, fault), inputs, each.order);
+        const auto wrong = gradients_of(mutants::planted(each, fault), inputs, each.order, seed);
         if (!shows(twin, right, wrong)) continue;
         ++showing;
         const GradcheckReport report = report_of(fault);
