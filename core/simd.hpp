@@ -23,8 +23,8 @@
 
 #ifdef __aarch64__
 // On ARM xsimd (8.1 as well as 14.3) divides floats and takes their roots by estimates: a few units
-// in the last place off, sqrt(inf) is NaN, and quotients by huge and denormal numbers are wrong.
-// The processor's own instructions round once.
+// in the last place off, sqrt(inf) is NaN, and quotients by huge and denormal numbers are wrong;
+// and its floor by way of integers takes the sign from -0. The processor's own instructions do not.
 namespace xsimd {
 template <>
 [[gnu::always_inline]] inline batch<float>& batch<float>::operator/=(
@@ -35,6 +35,14 @@ template <>
 template <>
 [[gnu::always_inline]] inline batch<float> sqrt(const batch<float>& x) noexcept {
   return vsqrtq_f32(x);
+}
+template <>
+[[gnu::always_inline]] inline batch<float> floor(const batch<float>& x) noexcept {
+  return vrndmq_f32(x);
+}
+template <>
+[[gnu::always_inline]] inline batch<double> floor(const batch<double>& x) noexcept {
+  return vrndmq_f64(x);
 }
 }  // namespace xsimd
 #endif
