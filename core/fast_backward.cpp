@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <xgrad/core/engine_counts.hpp>
 #include <xgrad/core/expression.hpp>
 #include <xgrad/core/fast_backward.hpp>
 #include <xgrad/core/gemm.hpp>
@@ -196,6 +197,7 @@ void FastBackward::ensure_memory(std::uint32_t slot) {
       storage_[slot].bind(Tensor::uninitialized(own.shape, own.dtype), false);
       continue;
     }
+    ++engine_counts.home;
     const Input& addend = tape_.inputs(own.producer)[state_[slot].home_addend];
     const Region& region = addend.region;
     storage_[home].touch(region);
@@ -215,6 +217,7 @@ bool FastBackward::passes_on(std::uint32_t node, std::uint32_t addend, const Inp
       !same_layout(input.var.tensor(), other.shape) || !other.used_once(input.region)) {
     return false;
   }
+  ++engine_counts.inherited;
   storage_[input.slot].bind(gradient(node), true);
   return true;
 }
@@ -235,6 +238,7 @@ bool FastBackward::adopt(const Input& input, const Tensor& gradient) {
       (storage.has_memory() && !slot.parameter)) {
     return false;
   }
+  ++engine_counts.adopted;
   storage.bind(gradient.view(gradient.address(), slot.shape, contiguous_strides(slot.shape)), true);
   return true;
 }
@@ -251,6 +255,7 @@ void FastBackward::accumulate_product(const Input& input, const Var& a, const Va
   const Tensor transposed = transposed_view(x);
   const bool turned = transposed.shape() == slot.shape && transposed.is_contiguous();
   if (region.exact && slot.uses > 1 && (plain || turned) && !b.parameter_or_null()) {
+    ++engine_counts.deferred;
     SlotState& state = state_[input.slot];
     if (plain) {
       state.deferred.push_back({a.tensor(), b.tensor(), node_});

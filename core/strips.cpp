@@ -3,6 +3,7 @@
 #include <cstring>
 #include <span>
 
+#include <xgrad/core/engine_counts.hpp>
 #include <xgrad/core/row_sum.hpp>
 #include <xgrad/core/strips.hpp>
 #include <xgrad/core/threads.hpp>
@@ -240,6 +241,7 @@ bool sums_rows(const Strips& strips, int leaves) {
 /// Runs a kernel that sums gradients over rows, in parts.
 template <class T>
 void compute_sums(StripKernel kernel, const Strips& all, int leaves) {
+  ++engine_counts.summed_in_parts;
   const auto cols = static_cast<std::size_t>(all.cols);
   // Not memory of tensors: what it had been may still be read by this very task.
   PoolVector<T> sums(static_cast<std::size_t>(leaves) * cols);
@@ -329,6 +331,7 @@ struct SharedStrips {
 /// Runs a kernel, on several threads if there are any and the strips are large.
 template <class T>
 void run(const ExpressionType& type, StripKernel kernel, const Strips& strips, Sharing sharing) {
+  ++engine_counts.direct;
   if (threads() == 1 || sharing == Sharing::overlap ||
       type.constants > SharedStrips<T>::most_constants) {
     return compute<T>(kernel, strips, type.leaves);
@@ -339,6 +342,7 @@ void run(const ExpressionType& type, StripKernel kernel, const Strips& strips, S
   if (worth <= 1) return compute<T>(kernel, strips, type.leaves);
   const Cut cut(strips.rows, strips.cols, worth, sums);
   if (cut.parts == 1) return compute<T>(kernel, strips, type.leaves);
+  ++engine_counts.split;
   const SharedStrips<T> shared(kernel, cut, strips, type);
   launch(cut.parts, shared, shared.used());
 }
@@ -391,6 +395,7 @@ void forward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     for (int k = 0; k < count; ++k) strips.leaf[k].value = base[k] + offset[k];
     strips.out = out + at;
     if (adjacent) return run<T>(type, kernel, strips, Sharing::none);
+    ++engine_counts.copied_forward;
     const Cut cut(strips.rows, strips.cols, strips.rows * strips.cols / copied_elements);
     parallel_for(cut.parts, [&](Index part) {
       forward_on_copies<T>(kernel, layout, strips, count, cut.range(part));
@@ -497,6 +502,7 @@ void backward(const ExpressionType& type, const Layout& layout, Tensors leaves,
     }
     strips.gradient = base[gradient_operand] + offset[gradient_operand];
     if (adjacent) return run<T>(type, kernel, strips, sharing);
+    ++engine_counts.copied_backward;
     backward_on_copies<T>(kernel, layout, strips, count);
   });
 }

@@ -2,6 +2,8 @@
 // (shared gradient memory, deferred products, early release) must give the gradients of the naive
 // one, which differentiates op by op and shares nothing.
 
+#include "core/differential.hpp"
+
 #include <cstdlib>
 #include <optional>
 #include <random>
@@ -10,10 +12,12 @@
 
 #include <xgrad/xgrad.hpp>
 
-#include "rounding.hpp"
-
 namespace xgrad {
 namespace {
+
+using testing::Gradients;
+using testing::take_gradients;
+using testing::values;
 
 /// Writes the same program whenever it is run with the same seed.
 class Program {
@@ -145,51 +149,23 @@ class Program {
   unsigned seed_;
 };
 
-std::vector<std::vector<double>> take_gradients(const Program& program) {
-  std::vector<std::vector<double>> gradients;
-  for (const Var& p : program.parameters) {
-    gradients.push_back(p.has_grad() ? p.grad().to_vector() : std::vector<double>());
-    p.clear_grad();
-  }
-  return gradients;
+// Thirty operations one after the other, forward and back, on up to 2000 elements.
+constexpr double roundings = 2 * 2 * 30 * 2000;
+
+void expect_same(const Gradients& fast, const Gradients& naive, unsigned seed, const char* what) {
+  testing::expect_same(fast, naive, roundings, what + (", seed " + std::to_string(seed)));
 }
 
-void expect_same(const std::vector<std::vector<double>>& fast,
-                 const std::vector<std::vector<double>>& naive, unsigned seed, const char* what) {
-  ASSERT_EQ(fast.size(), naive.size());
-  // Thirty operations one after the other, forward and back, on up to 2000 elements.
-  constexpr double roundings = 2 * 2 * 30 * 2000;
-  double largest = 1;
-  for (const std::vector<double>& gradient : naive) {
-    for (const double x : gradient) largest = std::max(largest, std::abs(x));
-  }
-  const double bound = testing::rounding_bound(DType::float64, roundings, largest);
-  for (std::size_t k = 0; k < fast.size(); ++k) {
-    ASSERT_EQ(fast[k].size(), naive[k].size()) << what << ", seed " << seed << ", gradient " << k;
-    for (std::size_t i = 0; i < fast[k].size(); ++i) {
-      ASSERT_TRUE(std::abs(fast[k][i] - naive[k][i]) <= bound)
-          << what << ", seed " << seed << ", gradient " << k << "[" << i << "]: fast " << fast[k][i]
-          << ", naive " << naive[k][i];
-    }
-  }
-}
-
-std::vector<std::vector<double>> values(const std::vector<Var>& vars) {
-  std::vector<std::vector<double>> result;
-  for (const Var& x : vars) result.push_back(x.tensor().to_vector());
-  return result;
-}
-
-unsigned programs() { return std::getenv("XGRAD_THOROUGH") ? 20000 : 400; }
+unsigned programs() { return std::getenv("XGRAD_THOROUGH") ? 40000 : 2000; }
 
 TEST(Differential, FastAndNaiveBackwardAgree) {
   for (unsigned seed = 0; seed < programs(); ++seed) {
     const Program program(seed);
-    std::vector<std::vector<double>> gradients[2];
+    Gradients gradients[2];
     for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
       Tape tape(mode);
       tape.backward(program.run());
-      gradients[mode == TapeMode::naive] = take_gradients(program);
+      gradients[mode == TapeMode::naive] = take_gradients(program.parameters);
     }
     expect_same(gradients[0], gradients[1], seed, "backward");
     if (HasFatalFailure()) return;
@@ -199,13 +175,13 @@ TEST(Differential, FastAndNaiveBackwardAgree) {
 TEST(Differential, MicroBatchesAccumulate) {
   for (unsigned seed = 0; seed < programs() / 4; ++seed) {
     const Program program(seed);
-    std::vector<std::vector<double>> gradients[2];
+    Gradients gradients[2];
     for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
       for (int pass = 0; pass < 2; ++pass) {
         Tape tape(mode);
         tape.backward(program.run());
       }
-      gradients[mode == TapeMode::naive] = take_gradients(program);
+      gradients[mode == TapeMode::naive] = take_gradients(program.parameters);
     }
     expect_same(gradients[0], gradients[1], seed, "two backward passes");
     if (HasFatalFailure()) return;
@@ -218,9 +194,9 @@ TEST(Differential, RetainedPassesAgree) {
     Tape tape;
     const Var loss = program.run();
     tape.backward(loss, {.retain = true});
-    const auto first = take_gradients(program);
+    const auto first = take_gradients(program.parameters);
     tape.backward(loss);
-    expect_same(take_gradients(program), first, seed, "second pass");
+    expect_same(take_gradients(program.parameters), first, seed, "second pass");
     if (HasFatalFailure()) return;
   }
 }
@@ -228,7 +204,7 @@ TEST(Differential, RetainedPassesAgree) {
 TEST(Differential, GradientsOfIntermediateResultsAgree) {
   for (unsigned seed = 0; seed < programs(); ++seed) {
     const Program program(seed);
-    std::vector<std::vector<double>> gradients[3];
+    Gradients gradients[3];
     for (int way = 0; way < 3; ++way) {
       Tape tape(way == 1 ? TapeMode::naive : TapeMode::fast);
       std::vector<Var> xs = program.parameters;
@@ -244,8 +220,8 @@ TEST(Differential, GradientsOfIntermediateResultsAgree) {
 TEST(Differential, ARecorderFindsNothingAndChangesNoBit) {
   for (unsigned seed = 0; seed < programs() / 4; ++seed) {
     const Program program(seed);
-    std::vector<std::vector<double>> gradients[2];
-    std::vector<std::vector<double>> inner[2];
+    Gradients gradients[2];
+    Gradients inner[2];
     for (const bool watched : {false, true}) {
       std::optional<FlightRecorder> recorder;
       if (watched) recorder.emplace(FlightRecorderOptions{.sample_every = 2});
@@ -253,7 +229,7 @@ TEST(Differential, ARecorderFindsNothingAndChangesNoBit) {
         Tape tape;
         tape.backward(program.run());
       }
-      gradients[watched] = take_gradients(program);
+      gradients[watched] = take_gradients(program.parameters);
       const Tape tape;
       std::vector<Var> xs = program.parameters;
       const Var loss = program.run(&xs);
