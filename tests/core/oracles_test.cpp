@@ -111,6 +111,22 @@ TEST(Oracles, AKinkHasTheDerivativesOfBothSides) {
   });
 }
 
+TEST(Oracles, AKinkIsOneWhateverItsSizeAndWhereverItStands) {
+  for (int i = 0; i < 100; ++i) {
+    const double scale = std::exp(0.1 * (i - 50)) * (i % 2 == 0 ? 1 : -1);
+    for (const double offset : {0.0, 0.1, -1.0, 3.7, 20.0}) {
+      const auto leaky = [=](double x) { return (x > 0 ? x : 0.01 * x) * scale + offset; };
+      with_contraction(leaky, 0, [&](const Contraction& f) {
+        const Kink kink = find_kink(line_through(leaky, 0), f);
+        EXPECT_EQ(kink.place, Kink::Place::at_x) << scale << ", " << offset;
+        const double reserve = 2 * (1e-3 + 1e-2) * std::abs(scale);  // as below
+        EXPECT_NEAR(kink.lower, std::min(scale, 0.01 * scale), reserve);
+        EXPECT_NEAR(kink.upper, std::max(scale, 0.01 * scale), reserve);
+      });
+    }
+  }
+}
+
 TEST(Oracles, AKinkCloseToXLeavesTheStepsAndOneAtXStays) {
   for (const double d : {1e-5, 1e-7, 1e-9}) {
     const auto beside = [d](double x) { return 3 * std::abs(x - d); };

@@ -311,6 +311,20 @@ TEST(Scopes, NoTapeSuspends) {
   EXPECT_EQ(tape.size(), 1u);
 }
 
+TEST(Scopes, AGuardThatEndsInsideAYoungerTapeLeavesItAlone) {
+  const Var w = weights({3});
+  auto guard = std::make_unique<NoTape>();
+  Tape tape;
+  guard.reset();
+  EXPECT_TRUE(is_recording());
+  {
+    const NoTape another;
+    EXPECT_FALSE(is_recording());
+  }
+  tape.backward(sum(w * w));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{6}));
+}
+
 TEST(Scopes, InnerTapeShadowsTheOuterOne) {
   const Var w = weights({3});
   Tape outer;

@@ -59,6 +59,10 @@ TEST_F(ThreadsTest, ExceptionsReachTheCaller) {
                                         if (part == 7) throw Error("part 7");
                                       }),
                  Error);
+    // That error is thrown once: the next task succeeds.
+    std::atomic<int> parts = 0;
+    detail::parallel_for(10, [&](Index) { ++parts; });
+    EXPECT_EQ(parts, 10);
   }
 }
 

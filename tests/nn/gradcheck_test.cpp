@@ -133,6 +133,36 @@ TEST(Gradcheck, AWholeSequenceByItsInputsStatesAndParameters) {
   EXPECT_EQ(report["layer1_reverse.Wh"].verdict, Verdict::correct);
 }
 
+/// x, whose gradient is twice as large where there is one row.
+struct TwiceOfOneRow {
+  static constexpr const char* name = "twice_of_one_row";
+  Tensor value(const Tensor& x) const { return x.copy(); }
+  void pullback(Pullback& p) const {
+    p.add(0, p.gradient() * (p.input(0).shape()[0] == 1 ? 2.0 : 1.0));
+  }
+};
+
+/// Wrong where the other sequences of a batch have ended.
+struct LonelyCell : nn::Module {
+  LonelyCell(Index input, Index hidden) : W(param("W", nn::glorot()({input, hidden}))) {}
+  struct State {
+    Var h;
+  };
+  State zero_state(Index batch) const { return {Tensor::zeros({batch, W.shape()[1]}, W.dtype())}; }
+  State step(const Var& x, const State& s) const {
+    return {apply(TwiceOfOneRow{}, tanh(0.5 * s.h + matmul(x, W)))};
+  }
+  Var W;
+};
+
+TEST(Gradcheck, FindsWhatIsWrongOnlyWithLengths) {
+  nn::Recurrent<LonelyCell> net(3, 2);
+  const Var x = draw({4, 2, 3});
+  EXPECT_TRUE(gradcheck(net, x));
+  EXPECT_EQ(gradcheck(net, x, {}, {4, 2}).verdict, Verdict::wrong);
+  EXPECT_EQ(gradcheck(net, x, {}, {4, 2}, {.fast = true}).verdict, Verdict::wrong);
+}
+
 TEST(Gradcheck, ARecurrentWeightThatSeesOnlyZerosIsZero) {
   nn::LSTM lstm(3, 2);
   const auto report = gradcheck(lstm, draw({1, 2, 3}));

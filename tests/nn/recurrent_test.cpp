@@ -111,8 +111,14 @@ TEST(Recurrent, DropoutActsBetweenLayersWhileTraining) {
   const Var x = draw({4, 2, 3}).to(DType::float32);
   expect_equal(one(x).outputs, one(x).outputs);
   EXPECT_NE(two(x).outputs.tensor().to_vector(), two(x).outputs.tensor().to_vector());
+  const auto step = [&] {
+    nn::LSTM::States states = two.zero_state(2);
+    return two.step(x[0], states);
+  };
+  EXPECT_NE(step().tensor().to_vector(), step().tensor().to_vector());
   two.eval();
   expect_equal(two(x).outputs, two(x).outputs);
+  expect_equal(step(), step());
 }
 
 TEST(Recurrent, NamesItsParameters) {
@@ -299,16 +305,69 @@ TEST(Init, ForgetBiasStartsAtOne) {
   EXPECT_EQ(plain.cells()[0].b.tensor().to_vector(), std::vector<double>(8, 0));
 }
 
-TEST(Init, GlorotStaysInItsLimit) {
-  seed(2);
-  const std::vector<double> values = nn::glorot()({30, 70}).to_vector();
-  const double limit = std::sqrt(6.0 / 100);
+/// How the numbers of a large tensor are distributed.
+struct Moments {
+  double mean = 0;
+  double deviation = 0;
   double largest = 0;
-  for (double x : values) largest = std::max(largest, std::abs(x));
-  EXPECT_LE(largest, limit);
-  EXPECT_GT(largest, 0.98 * limit);
+};
+Moments moments(const Tensor& x) {
+  Moments m;
+  const std::vector<double> values = x.to_vector();
+  const auto n = static_cast<double>(values.size());
+  for (const double v : values) m.mean += v / n;
+  for (const double v : values) {
+    m.deviation += (v - m.mean) * (v - m.mean) / n;
+    m.largest = std::max(m.largest, std::abs(v));
+  }
+  m.deviation = std::sqrt(m.deviation);
+  return m;
+}
+
+TEST(Init, MeansAndDeviationsAreTheNamedOnes) {
+  const double at_least = 0.98;  // of the limit, which one of so many uniform numbers comes closer
+  struct Case {
+    const char* name;
+    nn::Initializer init;
+    double deviation;
+    double limit;  ///< 0: none
+  };
+  const Index in = 60, out = 140;
+  const double glorot = std::sqrt(6.0 / (in + out));
+  const Case cases[] = {
+      {"uniform", nn::uniform(0.3), 0.3 / std::sqrt(3.0), 0.3},
+      {"normal", nn::normal(0.05), 0.05, 0},
+      {"glorot", nn::glorot(), glorot / std::sqrt(3.0), glorot},
+      {"he", nn::he(), std::sqrt(2.0 / in), 0},
+      // Orthonormal rows of `out` numbers.
+      {"orthogonal", nn::orthogonal(), 1 / std::sqrt(static_cast<double>(out)), 0},
+  };
+  seed(2);
+  for (const Case& each : cases) {
+    const Moments m = moments(each.init({in, out}));
+    const double n = in * out;
+    // Six standard deviations of the two estimates, which for normal numbers are the largest.
+    EXPECT_NEAR(m.mean, 0, 6 * each.deviation / std::sqrt(n)) << each.name;
+    EXPECT_NEAR(m.deviation, each.deviation, 6 * each.deviation / std::sqrt(2 * n)) << each.name;
+    if (each.limit > 0) {
+      EXPECT_LE(m.largest, each.limit) << each.name;
+      EXPECT_GT(m.largest, at_least * each.limit) << each.name;
+    } else {
+      EXPECT_GT(m.largest, 3 * each.deviation) << each.name;
+    }
+  }
   EXPECT_EQ(error_of([] { nn::glorot()({3}); }),
             "glorot: the parameter is (3): it must be a matrix (in, out)");
+}
+
+TEST(Init, EachGateIsDrawnOnItsOwn) {
+  seed(2);
+  const Var gates = nn::per_gate(nn::glorot(), 2, 5, 7);
+  EXPECT_EQ(gates.shape(), (Shape{5, 14}));
+  EXPECT_NE(slice(gates, 1, 0, 7).tensor().to_vector(),
+            slice(gates, 1, 7, 14).tensor().to_vector());
+  // Of one gate's extents: sqrt(6 / (5 + 7)), where all of (5, 14) would stay below 0.57.
+  EXPECT_GT(moments(gates.tensor()).largest, std::sqrt(6.0 / 19));
 }
 
 TEST(Init, AnInitializersShapeIsChecked) {

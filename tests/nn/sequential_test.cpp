@@ -188,6 +188,26 @@ TEST(Sequential, DropoutFollowsTheMode) {
   EXPECT_EQ(later(Tensor::full({1, 100}, 1)).tensor().to_vector(), std::vector<double>(100, 1.0));
 }
 
+TEST(Sequential, ARecurrentLayersDropoutActsWhileTraining) {
+  nn::Sequential model({layers::LSTM(8, {.layers = 2, .dropout = 0.5})});
+  model.build({3, 4});
+  const Var x = numbers({2, 3, 4});
+  EXPECT_NE(model(x).tensor().to_vector(), model(x).tensor().to_vector());
+  model.eval();
+  EXPECT_EQ(model(x).tensor().to_vector(), model(x).tensor().to_vector());
+}
+
+TEST(Sequential, ModelsOfOneListHaveModesOfTheirOwn) {
+  const std::vector<nn::Layer> list{layers::Dropout(0.5)};
+  nn::Sequential one(list), other(list);
+  one.build({100});
+  other.build({100});
+  one.eval();
+  const Var x = Tensor::full({1, 100}, 1);
+  EXPECT_EQ(one(x).tensor().to_vector(), std::vector<double>(100, 1.0));
+  EXPECT_NE(other(x).tensor().to_vector(), std::vector<double>(100, 1.0));
+}
+
 TEST(Sequential, BuildingDrawsNothingForDropout) {
   seed(1);
   nn::Sequential with({layers::Dropout(0.5), layers::Dense(2)});

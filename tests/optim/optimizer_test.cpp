@@ -264,6 +264,14 @@ TEST(Step, UpdatesTiedParametersOnce) {
   EXPECT_EQ(p.version(), 1u);
 }
 
+TEST(Step, AdamWDecaysByOneInAHundredUnlessTold) {
+  const Var p = parameter(numbers({1.0}));
+  AdamW adamw({p}, {.lr = 0.5});
+  p.add_grad(numbers({0.0}));
+  adamw.step();
+  EXPECT_EQ(p.item(), 1 - 0.5 * 0.01);
+}
+
 TEST(Step, LeavesFrozenParametersAlone) {
   const Var p = parameter(numbers({1.0}));
   const Var frozen = parameter(numbers({1.0}));

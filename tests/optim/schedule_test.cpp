@@ -99,6 +99,24 @@ TEST(Plateau, LeavesOutReductionsThatAreNone) {
   }
 }
 
+TEST(Plateau, ItsOptions) {
+  const auto losses_until_reduction = [](const optim::PlateauScheduleOptions& options,
+                                         double loss) {
+    optim::PlateauSchedule plateau(options);
+    plateau.observe(100);
+    for (int n = 1; n < 100; ++n) {
+      if (plateau.observe(loss) < options.lr) return n;
+    }
+    return 0;
+  };
+  EXPECT_EQ(losses_until_reduction({}, 100), 11);
+  EXPECT_EQ(losses_until_reduction({.patience = 2}, 100), 3);
+  // Progress from 100 to 99.5, by the part of 1e-3 or by the whole of 1: then ten without any.
+  EXPECT_EQ(losses_until_reduction({.threshold = 1e-3}, 99.5), 12);
+  EXPECT_EQ(losses_until_reduction({.threshold = 1, .absolute = true}, 99.5), 11);
+  EXPECT_EQ(losses_until_reduction({.threshold = 0.4, .absolute = true}, 99.5), 12);
+}
+
 TEST(Plateau, RefusesAForeignState) {
   optim::PlateauSchedule plateau({.lr = 0.5});
   const auto refusal = [&](const Tensor& state) {

@@ -248,6 +248,18 @@ TEST(Verdicts, AReportThatCannotDecideSaysWhy) {
   EXPECT_NE(text.str().find(end["x"].note), std::string::npos);
 }
 
+TEST(Verdicts, TheResolutionSaysWhatHasToBeSeen) {
+  // What is left of x beside 1e6 is known to 1e-10.
+  const auto cancels = [](const Vars& in) { return Var(((in[0] + 1e6) - 1e6) * in[0]); };
+  const std::vector<NamedVar> x{{"x", vector({0.3, 0.7})}};
+  EXPECT_EQ(verdict_of(cancels, x, {.resolution = 1e-3}), Verdict::correct);
+  EXPECT_EQ(verdict_of(cancels, x, {.resolution = 1e-13}), Verdict::ill_conditioned);
+  // In float32 beside 1000 to 1e-4.
+  const auto less = [](const Vars& in) { return Var(((in[0] + 1e3) - 1e3) * in[0]); };
+  EXPECT_EQ(float32check(less, x, {.resolution = 0.1}).verdict, Verdict::correct);
+  EXPECT_EQ(float32check(less, x, {.resolution = 1e-6}).verdict, Verdict::ill_conditioned);
+}
+
 // ------------------------------------------------------------------------- right, but hard to see
 
 /// A right gradient at one number, full and fast: never wrong.
