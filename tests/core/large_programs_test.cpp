@@ -91,7 +91,7 @@ class LargeProgram {
 
  private:
   static constexpr Index inner = 5;
-  static constexpr std::size_t statements = 22;
+  static constexpr std::size_t statements = 23;
 
   template <class Below>
   Var statement(std::size_t which, const Var& x, const Var& y, const Below& below) const {
@@ -133,6 +133,10 @@ class LargeProgram {
         std::vector<std::int64_t> rows(static_cast<std::size_t>(m_));
         for (auto& row : rows) row = below(m_);
         return tanh(gather(x, Indices(rows))) + y;
+      }
+      case 21: {  // and their gradient beside another's
+        const std::vector<std::int64_t> rows(static_cast<std::size_t>(m_), m_ / 2);
+        return tanh(slice(concat({gather(x, Indices(rows)), y}, 1), 1, n_ / 2, n_ / 2 + n_));
       }
       case 13:
         return where(x > 0.1, tanh(y), 0.5 * x);

@@ -151,6 +151,13 @@ TEST(Random, BelowIsUniformAndInRange) {
   EXPECT_NEAR(low, 4000, 300);
 }
 
+TEST(Random, NumbersDoNotRepeatAfterTwoToThe33) {
+  // The number of the block has 64 bits; two numbers are a block.
+  Generator first(3), later(3);
+  later.set_state("philox4x32-10 3 8589934592");
+  for (int i = 0; i < 100; ++i) EXPECT_NE(first.next(), later.next());
+}
+
 TEST(Random, ShuffleGivesEveryOrderAlike) {
   Generator generator(12);
   std::map<std::string, int> counts;

@@ -325,6 +325,13 @@ TEST(Scopes, AGuardThatEndsInsideAYoungerTapeLeavesItAlone) {
   EXPECT_EQ(list(w.grad()), (std::vector<double>{6}));
 }
 
+TEST(Detach, AViewOfIt) {
+  const Var w = weights({3, 2});
+  const Tape tape;
+  EXPECT_FALSE(Var(detach(w)[0] * 2.0).requires_grad());
+  EXPECT_TRUE(Var(w[0] * 2.0).requires_grad());
+}
+
 TEST(Scopes, InnerTapeShadowsTheOuterOne) {
   const Var w = weights({3});
   Tape outer;
@@ -741,6 +748,17 @@ TEST(Views, FollowAParameterThroughConversions) {
     v.w.assign(Tensor({2, 3}, now).to(dtype));
     expect_to_show(v, dtype, now);
   }
+}
+
+TEST(Views, AGradientIsConvertedWithItsParameter) {
+  const Var w = parameter(Tensor({2}, std::vector<float>{1, 2}));
+  w.add_grad(Tensor({2}, std::vector<float>{0.5, 3}));
+  w.convert(DType::float64);
+  EXPECT_EQ(w.grad().dtype(), DType::float64);
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{0.5, 3}));
+  Tape tape;
+  tape.backward(sum(w));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{1.5, 4}));
 }
 
 TEST(Views, AreWhatTheyWereToATape) {
