@@ -89,6 +89,17 @@ TEST(Tape, GradientsOfSeveralPassesAccumulate) {
   EXPECT_EQ(list(w.grad()), (std::vector<double>{5, 5}));
 }
 
+TEST(Tape, AddendsThatAreParametersHaveGradientsOfTheirOwn) {
+  const Var p = weights({1, 2});
+  const Var q = weights({3, 4});
+  for (int i = 0; i < 2; ++i) {
+    Tape tape;
+    tape.backward(sum(3.0 * Var(p + q)));
+  }
+  EXPECT_EQ(list(p.grad()), (std::vector<double>{6, 6}));
+  EXPECT_EQ(list(q.grad()), (std::vector<double>{6, 6}));
+}
+
 TEST(Tape, AGradientThatSomebodyHoldsStaysAsItIs) {
   const Var w = weights({1, 2});
   const auto pass = [&] {
