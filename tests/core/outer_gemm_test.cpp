@@ -112,8 +112,9 @@ TYPED_TEST(OuterGemm, EveryTileShape) {
 TYPED_TEST(OuterGemm, TallResult) {
   const std::size_t panel = packed_panel<TypeParam>();
   for (const std::size_t m : {127U, 128U, 129U, 150U}) {
-    for (const std::size_t n : {std::size_t(1), 5 * panel, 12 * panel, 12 * panel + 3}) {
-      for (const std::size_t k : {1U, 5U, 384U, 400U}) {
+    for (const std::size_t n :
+         {std::size_t(1), 5 * panel, 6 * panel - 3, 12 * panel, 12 * panel + 3}) {
+      for (const std::size_t k : {1U, 5U, 384U, 400U, 1000U}) {
         for (const From from : all) this->check(m, n, k, from);
       }
     }

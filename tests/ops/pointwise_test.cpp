@@ -152,6 +152,24 @@ TEST(Pointwise, HalfPowersAreThoseOfStdPow) {
   EXPECT_TRUE(std::isnan(value_and_slope(root, -1, DType::float64).second));
 }
 
+TEST(Pointwise, Log1pOfComplexNumbers) {
+  // By the complex logarithm where 1 + z loses nothing, and by z - z^2 / 2 near 0.
+  for (const double r : {0.25, 0.5, 1.0, 3.0}) {
+    for (const double angle : {-3.0, -1.5, -0.5, 0.5, 1.0, 2.0, 3.0}) {
+      const std::complex<double> z = std::polar(r, angle);
+      const std::complex<double> exact = std::log(1.0 + z);
+      // The real part is a difference of numbers up to (2 + r) r.
+      const double bound = testing::rounding_bound(DType::float64, 8, (2 + r) * r + 1);
+      EXPECT_NEAR(detail::log1p(z).real(), exact.real(), bound / std::norm(1.0 + z)) << z;
+      EXPECT_NEAR(detail::log1p(z).imag(), exact.imag(), bound / std::norm(1.0 + z)) << z;
+    }
+  }
+  const std::complex<double> tiny(3e-9, -4e-9);
+  const std::complex<double> exact = tiny - 0.5 * tiny * tiny;
+  EXPECT_NEAR(detail::log1p(tiny).real(), exact.real(), 4e-24);
+  EXPECT_NEAR(detail::log1p(tiny).imag(), exact.imag(), 4e-24);
+}
+
 TEST(Pointwise, MinusZeroKeepsItsSign) {
   using Op = Var (*)(const Var&);
   const std::pair<const char*, Op> ops[] = {
