@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,14 @@
 #include "rounding.hpp"
 
 namespace xgrad::testing {
+
+/// Of normal numbers of deviation 1/2.
+inline Var drawn_parameter(std::mt19937& random, const Shape& shape, const char* name) {
+  std::normal_distribution<double> normal(0, 0.5);
+  std::vector<double> numbers(static_cast<std::size_t>(element_count(shape)));
+  for (double& x : numbers) x = normal(random);
+  return parameter(Tensor(shape, numbers), name);
+}
 
 using Gradients = std::vector<std::vector<double>>;
 

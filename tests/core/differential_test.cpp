@@ -24,11 +24,8 @@ class Program {
  public:
   explicit Program(unsigned seed) : seed_(seed) {
     std::mt19937 random(seed);
-    std::normal_distribution<double> normal;
     const auto make = [&](const Shape& shape, const char* name) {
-      std::vector<double> values(static_cast<std::size_t>(element_count(shape)));
-      for (double& x : values) x = 0.5 * normal(random);
-      parameters.push_back(parameter(Tensor(shape, values), name));
+      parameters.push_back(testing::drawn_parameter(random, shape, name));
     };
     make({5, 3, 4}, "sequence");
     make({3, 4}, "matrix");

@@ -45,11 +45,8 @@ class LargeProgram {
   LargeProgram(unsigned seed, const Extents& extents)
       : seed_(seed), m_(extents.rows), n_(extents.cols) {
     std::mt19937 random(seed);
-    std::normal_distribution<double> normal;
     const auto make = [&](const Shape& shape, const char* name) {
-      std::vector<double> numbers(static_cast<std::size_t>(element_count(shape)));
-      for (double& x : numbers) x = 0.5 * normal(random);
-      parameters.push_back(parameter(Tensor(shape, numbers), name));
+      parameters.push_back(testing::drawn_parameter(random, shape, name));
       return parameters.back();
     };
     a_ = make({m_, n_}, "a");
