@@ -61,4 +61,20 @@ inline void expect_same(const Gradients& fast, const Gradients& naive, double ro
   }
 }
 
+/// The gradients of a program's parameters and of some intermediate results, by `grad`: fast, and
+/// with create_graph, against the naive ones.
+template <class Program>
+void expect_inner_gradients_agree(const Program& program, double roundings,
+                                  const std::string& what) {
+  Gradients gradients[3];
+  for (int way = 0; way < 3; ++way) {
+    Tape tape(way == 1 ? TapeMode::naive : TapeMode::fast);
+    std::vector<Var> xs = program.parameters;
+    const Var loss = program.run(&xs);
+    gradients[way] = values(grad(loss, xs, {.create_graph = way == 2}));
+  }
+  expect_same(gradients[0], gradients[1], roundings, "grad" + what);
+  expect_same(gradients[2], gradients[1], roundings, "grad with create_graph" + what);
+}
+
 }  // namespace xgrad::testing
