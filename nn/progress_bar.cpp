@@ -86,17 +86,17 @@ void ProgressBar::operator()(const FitReport& report) const {
     if (report.epoch_ended) state.show_line(report);
     return;
   }
+  if (report.epoch == 1 && !report.epoch_ended) {  // of a new training, if the last one failed
+    state.before = 0;
+    state.val_loss.reset();
+  }
   if (report.epoch_ended) state.val_loss = report.val_loss;
   const bool ends = report.epoch_ended && report.last;
   if (ends || State::Clock::now() - state.shown > std::chrono::milliseconds(100)) {
     state.draw(report);
   }
   if (report.epoch_ended) state.before += report.seconds;
-  if (ends) {
-    state.end_line();
-    state.before = 0;
-    state.val_loss.reset();
-  }
+  if (ends) state.end_line();
 }
 
 }  // namespace xgrad::nn

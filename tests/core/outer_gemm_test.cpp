@@ -56,13 +56,17 @@ class OuterGemm : public testing::Test {
     }
     auto expected = c;
     for (std::size_t i = 0; i < m; ++i) {
+      T* const row = expected.data() + i * ldc;
       for (std::size_t j = 0; j < n; ++j) {
-        T sum = from == From::zero     ? T(0)
-                : from == From::result ? c[i * ldc + j]
-                : from == From::matrix ? other[i * n + j]
-                                       : other[j];
-        for (std::size_t p = 0; p < k; ++p) sum = multiply_add(a[p * lda + i], b[p * ldb + j], sum);
-        expected[i * ldc + j] = sum;
+        row[j] = from == From::zero     ? T(0)
+                 : from == From::result ? c[i * ldc + j]
+                 : from == From::matrix ? other[i * n + j]
+                                        : other[j];
+      }
+      for (std::size_t p = 0; p < k; ++p) {
+        for (std::size_t j = 0; j < n; ++j) {
+          row[j] = multiply_add(a[p * lda + i], b[p * ldb + j], row[j]);
+        }
       }
     }
     const auto step = [](std::size_t x) { return static_cast<std::ptrdiff_t>(x); };

@@ -495,6 +495,26 @@ TEST(FlightRecorder, GradientNormsOfPartsAndOfWhatHasNone) {
   EXPECT_EQ(recorder.gradient_norms()[1].state, 1);
 }
 
+TEST(FlightRecorder, GradientNormsAreThoseOfTheLatestPass) {
+  const Var w = weights({1, 2});
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    FlightRecorder recorder;
+    Tape tape(mode);
+    const Scope step("step", 0);
+    const Var a = 2.0 * w;
+    const Var b = 3.0 * w;
+    step.state(a);
+    step.state(b);
+    const auto norms = [&] {
+      return std::pair{recorder.gradient_norms()[0].norm, recorder.gradient_norms()[1].norm};
+    };
+    tape.backward(sum(a * vector({3, 4})), {.retain = true});
+    EXPECT_EQ(norms(), (std::pair{5.0, 0.0}));
+    tape.backward(sum(b * vector({6, 8})), {.retain = true});
+    EXPECT_EQ(norms(), (std::pair{0.0, 10.0}));
+  }
+}
+
 TEST(FlightRecorder, CountsSaturatedActivations) {
   // Logistic of -3, 0, 3: 0.047, 0.5, 0.953; tanh of 0.5 and of 1.2: 0.46, 0.83.
   const Var x = weights({-3, 0, 3, 3});
@@ -574,6 +594,29 @@ TEST(FlightRecorder, PrintsItsStatistics) {
   EXPECT_EQ(text.str(),
             "gradient norms of state 0, layer 1 by step: 0.227 0.707\n"
             "saturation of sigmoid(a) in sigmoid(a) * 2, layer 1: 0 % low, 25 % high\n");
+}
+
+// A line is over the innermost steps; those around them stay in its title, even of the same number.
+TEST(FlightRecorder, PrintsALineForEachOuterStep) {
+  const Var w = weights({3, 4});
+  FlightRecorder recorder;
+  Tape tape;
+  Var h = w;
+  for (Index i = 0; i < 2; ++i) {
+    const Scope outer("step", i);
+    const Scope refine("refine");
+    for (Index j = 0; j < 2; ++j) {
+      const Scope inner("step", j);
+      h = h * 2.0;
+      inner.state(h);
+    }
+  }
+  tape.backward(sum(h * vector({3, 4})));
+  std::ostringstream text;
+  text << recorder;
+  EXPECT_EQ(text.str(),
+            "gradient norms of state 0, step 0, refine by step: 40 20\n"
+            "gradient norms of state 0, step 1, refine by step: 10 5\n");
 }
 
 // -- what it is made of ---------------------------------------------------------------------------

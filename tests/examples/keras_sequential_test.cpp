@@ -132,6 +132,18 @@ TEST_F(KerasSequential, ForecastsAColumnOfAFile) {
   EXPECT_LT(lstm.first, 0.5 * std::min(last, seasonal));  // this series has no noise
 }
 
+// Positive values whose changes do not grow with them are no reason for logarithms.
+TEST_F(KerasSequential, AnAdditiveSeriesStaysOnTheLinearScale) {
+  std::string content = "Month,Sales\n";
+  for (int i = 0; i < 90; ++i) {
+    content += row(month(i), std::to_string(10 + i + 4 * std::sin(i * 0.5235987755982988)));
+  }
+  const Ended ended = run_on(content, {"--test", "24"});
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_NE(ended.out.find("Sales: 90 values"), std::string::npos) << ended.out;
+  EXPECT_EQ(ended.out.find("logarithmic"), std::string::npos) << ended.out;
+}
+
 TEST_F(KerasSequential, LearnsNothingFromTheTestPart) {
   // Two files that differ in the test part: the losses of all epochs are the same.
   const auto losses = [&](const std::string& content) {
@@ -284,6 +296,10 @@ TEST_F(KerasSequential, NamesAValueThatIsNoNumber) {
   EXPECT_NE(refusal(content).find("'12x' is not a number"), std::string::npos);
   content = table(20) + row(month(20), "inf");
   EXPECT_NE(refusal(content).find("'inf' is not a number"), std::string::npos);
+  // Behind a cell of two lines, the rows are not the lines.
+  content = "Month,Sales,Note\n1950-01,1,\"two\nlines\"\n1950-02,2,\n1950-03,many,\n";
+  EXPECT_NE(refusal(content).find("row 3 (line 5), column 'Sales': 'many' is not"),
+            std::string::npos);
 }
 
 TEST_F(KerasSequential, NamesAGap) {
@@ -296,6 +312,8 @@ TEST_F(KerasSequential, NamesAGap) {
   EXPECT_NE(refusal(table(60, 30))
                 .find("row 31 (line 32), column 'Month': 1952-08 follows 1952-06: the series has a "
                       "gap of 1 value"),
+            std::string::npos);
+  EXPECT_NE(refusal(table(60, 1)).find("row 2 (line 3), column 'Month': 1950-03 follows 1950-01"),
             std::string::npos);
   EXPECT_EQ(run_on(table(60, 30), {"--ignore-times"}).status, 0);
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <numeric>
 #include <random>
 #include <regex>
 #include <string>
@@ -260,6 +261,32 @@ TEST_F(TextGenerationTest, EveryOptionHasAnEffect) {
   }
 }
 
+// After one step Adam's first moments are a tenth of the gradient.
+TEST_F(TextGenerationTest, PartsOfUnequalSizeAddUpToTheGradientOfTheBatch) {
+  const auto moments = [&](const std::string& parts) {
+    train("model", {"--steps", "1", "--batch", "5", "--parts", parts, "--dropout", "0"});
+    std::vector<double> all;
+    for (const auto& [name, tensor] : xgrad::nn::read_safetensors(folder / "model").tensors) {
+      if (!std::regex_match(name, std::regex("training\\.optimizer\\.\\d+\\.m"))) continue;
+      const std::vector<double> values = tensor.to_vector();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  };
+  const std::vector<double> whole = moments("1"), parts = moments("2");
+  ASSERT_EQ(whole.size(), parts.size());
+  ASSERT_GT(whole.size(), 24U * 4U * 24U);
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    difference = std::max(difference, std::abs(whole[i] - parts[i]));
+    size = std::max(size, std::abs(whole[i]));
+  }
+  EXPECT_GT(size, 0);
+  // Parts of 2 and 3 that weigh the same would be off by a tenth; the order of some hundred
+  // additions is less than 2^-24 for each of them.
+  EXPECT_LT(difference, 1e-3 * size);
+}
+
 TEST_F(TextGenerationTest, EpochsAndMinutesNameTheirSteps) {
   const auto characters =
       static_cast<std::int64_t>(std::floor(0.9 * static_cast<double>(code_points(text))));
@@ -346,6 +373,26 @@ TEST_F(TextGenerationTest, ANewScheduleKeepsWeightsThatValidatedBetter) {
   const double evaluated =
       value_of(run(command({"evaluate", folder / "model", folder / "text"})).out, "nats");
   EXPECT_LT(evaluated, 2 * value_of(scores, "nats"));
+}
+
+TEST_F(TextGenerationTest, ANewScheduleGoesOnWithTheStoredMoments) {
+  train("model");
+  const auto file = xgrad::nn::read_safetensors(folder / "model");
+  const auto resumed_with = [&](const std::string& moment, double factor) {
+    auto copy = file;
+    for (auto& [name, tensor] : copy.tensors) {
+      if (!name.starts_with("training.optimizer.") || !name.ends_with(moment)) continue;
+      std::vector<float> values;
+      for (const double x : tensor.to_vector()) values.push_back(static_cast<float>(factor * x));
+      tensor = xgrad::Tensor(tensor.shape(), values);
+    }
+    xgrad::nn::write_safetensors(folder / "copy", copy);
+    train("copy", {"--resume", folder / "copy", "--steps", "3"});
+    return xgrad::nn::read_safetensors(folder / "copy").tensors.at("model.head.W").to_vector();
+  };
+  const auto plain = resumed_with(".m", 1);
+  EXPECT_NE(plain, resumed_with(".m", -3));
+  EXPECT_NE(plain, resumed_with(".v", 4));
 }
 
 TEST_F(TextGenerationTest, EndsAfterItWasStoppedBehindTheLastValidation) {
@@ -493,6 +540,46 @@ TEST_F(TextGenerationTest, GenerateSamplesAsAsked) {
   }
   EXPECT_GT(letters(all), 8);
   EXPECT_LE(letters(three), 4 + 6);  // with the line break; a character may have four bytes
+}
+
+// A model whose output is its bias, whatever came before, writes characters of known probability.
+TEST_F(TextGenerationTest, CharactersComeAsOftenAsTheirProbabilitiesSay) {
+  train("model", {"--steps", "1"});
+  auto file = xgrad::nn::read_safetensors(folder / "model");
+  const std::string& vocabulary = file.metadata.at("vocabulary");
+  const std::string letters = "nteba";
+  const std::vector<double> shares{0.4, 0.3, 0.15, 0.1, 0.05};
+  std::vector<float> logits(code_points(vocabulary), -100);
+  for (std::size_t i = 0; i < letters.size(); ++i) {
+    logits.at(code_points(vocabulary.substr(0, vocabulary.find(letters[i])))) =
+        static_cast<float>(7 + std::log(shares[i]));
+  }
+  const auto size = static_cast<xgrad::Index>(logits.size());
+  file.tensors["model.head.W"] = xgrad::Tensor::zeros({24, size});
+  file.tensors["model.head.b"] = xgrad::Tensor({size}, logits);
+  xgrad::nn::write_safetensors(folder / "model", file);
+
+  constexpr int count = 20'000;
+  const auto expect_shares = [&](const Words& options, const std::vector<double>& weights) {
+    const std::string out = generate(Words{"--length", std::to_string(count)} + options);
+    const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+    for (std::size_t i = 0; i < letters.size(); ++i) {
+      const double p = weights[i] / total;
+      const auto seen = static_cast<double>(std::count(out.begin(), out.end(), letters[i]));
+      EXPECT_NEAR(seen / count, p, 5 * std::sqrt(p * (1 - p) / count))  // five deviations
+          << letters[i] << ", " << ::testing::PrintToString(options);
+    }
+  };
+  expect_shares({"--temperature", "1"}, shares);
+  expect_shares({"--temperature", "0.5"}, {0.16, 0.09, 0.0225, 0.01, 0.0025});
+  expect_shares({"--temperature", "1", "--top-k", "3"}, {0.4, 0.3, 0.15, 0, 0});
+  // The fewest characters that have that probability together.
+  expect_shares({"--temperature", "1", "--top-p", "0.69"}, {0.4, 0.3, 0, 0, 0});
+  expect_shares({"--temperature", "1", "--top-p", "0.71"}, {0.4, 0.3, 0.15, 0, 0});
+  // The probabilities are those at the temperature, 0.56 and 0.32 for the first two,
+  expect_shares({"--temperature", "0.5", "--top-p", "0.8"}, {0.16, 0.09, 0, 0, 0});
+  // and among the K likeliest, of which the first two have 0.82.
+  expect_shares({"--temperature", "1", "--top-k", "3", "--top-p", "0.8"}, {0.4, 0.3, 0, 0, 0});
 }
 
 TEST_F(TextGenerationTest, BadCorporaAreNamed) {
@@ -689,6 +776,28 @@ TEST_F(TextGenerationTest, HelpEverywhere) {
     EXPECT_EQ(ended.err, "");
     EXPECT_TRUE(contains(ended.out, "Usage: text_generation")) << ended.out;
   }
+}
+
+TEST_F(TextGenerationTest, WithoutArgumentsItLearnsFromTheSourcesButNotFromWhatWasBuilt) {
+  const fs::path sources = fs::path(XGRAD_TESTS_DIR).parent_path();
+  std::ptrdiff_t all = 0, own = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(sources)) {
+    const fs::path path = fs::relative(entry.path(), sources);
+    if (!entry.is_regular_file() || (path.extension() != ".hpp" && path.extension() != ".cpp")) {
+      continue;
+    }
+    ++all;
+    own += std::none_of(path.begin(), path.end(), [](const fs::path& name) {
+      return name == "build" || name.string().starts_with('.');
+    });
+  }
+  ASSERT_LT(own, all);  // there is one in tests/build
+  Process process({program});
+  ASSERT_TRUE(process.wait_until([&] { return contains(process.error_output(), "files below"); }));
+  process.send(SIGKILL);  // before it saves a model over an earlier one
+  process.wait();
+  EXPECT_TRUE(contains(process.error_output(), ", " + std::to_string(own) + " files below "))
+      << process.error_output();
 }
 
 TEST_F(TextGenerationTest, WithoutArgumentsItShowsWhatItDoes) {

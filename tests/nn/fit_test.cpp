@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -691,6 +694,40 @@ TEST(ProgressBar, DrawsOneLineOnATerminal) {
   EXPECT_NE(text.find("\repoch 3/3 [####################] loss 0"), std::string::npos) << text;
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
   EXPECT_TRUE(text.ends_with("0:00 left\033[K\n")) << text;
+}
+
+// The time left is in proportion to that of all epochs so far, and begins anew with each training.
+TEST(ProgressBar, TellsTheTimeLeft) {
+  std::ostringstream out;
+  const nn::ProgressBar bar(out, true);
+  const Var w = parameter(Tensor::zeros({1}), "w");
+  optim::SGD optimizer({w}, {.lr = 1});
+  const auto shown = [&](Index epoch, Index batch, bool epoch_ended, double seconds) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(110));  // it draws ten times a second
+    out.str("");
+    bar({.epoch = epoch,
+         .epochs = 2,
+         .batch = batch,
+         .batches = 4,
+         .epoch_ended = epoch_ended,
+         .last = epoch == 2,
+         .loss = 1,
+         .val_loss = {},
+         .seconds = seconds,
+         .optimizer = optimizer});
+    const std::string text = out.str();
+    return std::regex_replace(text, std::regex("[^]*  (.*) left[^]*"), "$1");
+  };
+  for (const char* training :
+       {"first", "second, after one that ended", "third, after one that did not"}) {
+    SCOPED_TRACE(training);
+    EXPECT_EQ(shown(1, 2, false, 30), "1:30");
+    EXPECT_EQ(shown(1, 4, false, 60), "1:00");
+    EXPECT_EQ(shown(1, 4, true, 60), "1:00");
+    EXPECT_EQ(shown(2, 2, false, 60), "0:40");
+    if (training[0] == 's') continue;
+    EXPECT_EQ(shown(2, 4, true, 90), "0:00");
+  }
 }
 
 TEST(ProgressBar, EndsItsLineWhenTrainingFails) {

@@ -131,6 +131,24 @@ TEST_F(SafetensorsTest, WritesTheBytesOfTheSpecification) {
   EXPECT_EQ(slurp(path()), assemble(header, data));
 }
 
+// Behind float32 tensors of an odd size, too: who maps the file into memory may use them there.
+TEST_F(SafetensorsTest, EveryTensorIsAlignedInTheFile) {
+  SafetensorsFile file;
+  file.tensors["a"] = Tensor({3}, {1, 2, 3});
+  file.tensors["b"] = Tensor({1}, {0.5}, DType::float64);
+  file.tensors["c"] = Tensor({1}, {4});
+  file.tensors["d"] = Tensor({2}, {0.25, 0.125}, DType::float64);
+  for (std::size_t length = 0; length < 8; ++length) {  // of the header
+    file.metadata["k"] = std::string(length, 'v');
+    write_safetensors(path(), file);
+    const std::string bytes = slurp(path());
+    for (const double value : {0.5, 0.25}) {
+      const std::string pattern(reinterpret_cast<const char*>(&value), sizeof value);
+      EXPECT_EQ(bytes.find(pattern) % sizeof value, 0U) << value;
+    }
+  }
+}
+
 TEST_F(SafetensorsTest, WritesViewsInRowMajorOrder) {
   const Tensor matrix({2, 3}, {1, 2, 3, 4, 5, 6});
   SafetensorsFile file;

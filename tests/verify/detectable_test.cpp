@@ -55,16 +55,17 @@ Tally plant(bool fast, double times_detectable) {
 }
 
 TEST(Detectable, ByFastMode) {
-  const Tally tally = plant(true, 4);
+  const Tally tally = plant(true, 1);
   std::cout << tally.caught << " of " << tally.planted
-            << " errors of 4 times what is detectable were found; at most " << tally.largest
+            << " errors of the size that is detectable were found; at most " << tally.largest
             << " of the largest entry was said to be detectable\n";
   EXPECT_GE(tally.caught, 0.99 * tally.planted);
 }
 
 TEST(Detectable, ByFullMode) {
-  const Tally tally = plant(false, 4);
-  EXPECT_EQ(tally.caught, tally.planted);
+  // Twice, since what was within the tolerance before may make up for the error.
+  const Tally tally = plant(false, 2);
+  EXPECT_GE(tally.caught, 0.99 * tally.planted);
 }
 
 TEST(Detectable, MuchSmallerErrorsPassAsARule) {

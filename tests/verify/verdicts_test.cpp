@@ -453,6 +453,36 @@ TEST(Verdicts, WhatFloat32CannotHoldIsIllConditionedThere) {
   EXPECT_NE(float32check(inverse, {{"x", vector({-88})}}).verdict, Verdict::wrong);
 }
 
+TEST(Verdicts, WhatIsNaNInFloat32IsTheWorstOfAll) {
+  // Wrong in float32 alone: entry 0 by much, entry 2 NaN, entry 3 by more.
+  const auto f = [](const Vars& in) {
+    const bool float32 = in[0].dtype() == DType::float32;
+    const Tensor off = float32 ? Tensor({4}, {1e10, 0.0, std::nan(""), 1e20}, DType::float32)
+                               : Tensor::zeros({4}, DType::float64);
+    return Var(tanh(in[0]) + off);
+  };
+  const auto report = float32check(f, {{"x", draw({4})}});
+  ASSERT_EQ(report.results[0].verdict, Verdict::wrong) << report;
+  EXPECT_EQ(report.results[0].wrong, 3);
+  EXPECT_EQ(report.results[0].index, (Shape{2}));
+  EXPECT_TRUE(std::isnan(report.results[0].float32));
+  EXPECT_TRUE(std::isnan(report.results[0].error));
+  EXPECT_FALSE(report);
+}
+
+TEST(Verdicts, DerivativesAlongTheAxesMayBeNoGradient) {
+  // At 0 no entry changes this alone, but two of them together do: it has a kink along diagonals.
+  const auto f = [](const Vars& in) {
+    return Var(minimum(abs(in[0][0]), abs(in[0][1])) + 3.0 * in[0][0] + in[0][1]);
+  };
+  const auto report = gradcheck(f, {{"x", vector({0, 0})}});
+  EXPECT_EQ(report["x"].wrong, 0) << report;
+  EXPECT_EQ(report["x"].kinks, 0) << report;
+  EXPECT_EQ(report["x"].verdict, Verdict::ill_conditioned) << report;
+  EXPECT_EQ(report["x"].note, "the Taylor remainder contradicts the other oracles");
+  EXPECT_FALSE(report);
+}
+
 // -------------------------------------------------------------------------------- zero and vacuous
 
 TEST(Verdicts, ZeroIsConfirmedWhereAPathLeadsThere) {
