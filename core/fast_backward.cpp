@@ -169,11 +169,8 @@ bool FastBackward::find_home(std::uint32_t slot, std::uint32_t& addend) {
     const Input& input = inputs[addend];
     if (!(addends >> addend & 1) || !wants(input)) continue;
     if (!same_layout(input.var.tensor(), own.shape) || input.var.dtype() != own.dtype) continue;
-    const Slot& other = tape_.slots[input.slot];
-    const Region& region = input.region;
-    if (region.row_major && other.used_once(region) && storage_[input.slot].untouched(region)) {
-      return true;
-    }
+    // Used by this node alone, so that nothing has been added there.
+    if (input.region.row_major && tape_.slots[input.slot].used_once(input.region)) return true;
   }
   return false;
 }

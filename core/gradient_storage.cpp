@@ -11,11 +11,6 @@ bool Region::overlaps(const Region& other) const {
          (first_column < other.last_column && other.first_column < last_column);
 }
 
-bool GradientStorage::untouched(const Region& region) const {
-  if (state_ == State::untouched) return true;
-  return state_ == State::partial && held(region.first, region.last) == 0;
-}
-
 bool GradientStorage::holds(const Region& region) const {
   if (state_ == State::partial) {
     return held(region.first, region.last) == region.last - region.first;

@@ -40,7 +40,6 @@ class GradientStorage {
 
   bool has_memory() const { return bound_; }
   bool touched() const { return state_ != State::untouched; }
-  bool untouched(const Region& region) const;
   bool full() const { return state_ == State::full; }  ///< every slice holds a value
   /// True if every slice, or column, that the region touches holds a value.
   bool holds(const Region& region) const;
