@@ -301,5 +301,24 @@ TEST_F(ThreadsTest, RepeatedLeavesHaveTheSameBitsForEveryCount) {
   });
 }
 
+// Two threads that added to the same element at a time would lose one of both. When they would come
+// to the same row is not known, so that all distances of the views are tried.
+TEST_F(ThreadsTest, OverlappingLeavesLoseNothing) {
+  const Var x = parameter(Generator(8).normal({200, 96}, 0, 1));
+  for (Index shift = 20; shift <= 100; ++shift) {
+    const auto gradient = [&] {
+      Tape tape;
+      tape.backward(sum(slice(x, 0, 0, 100) * tanh(slice(x, 0, shift, shift + 100))));
+      const std::vector<double> values = x.grad().to_vector();
+      x.clear_grad();
+      return values;
+    };
+    set_threads(1);
+    const std::vector<double> expected = gradient();
+    set_threads(2);
+    for (int i = 0; i < 50; ++i) ASSERT_EQ(gradient(), expected) << shift;
+  }
+}
+
 }  // namespace
 }  // namespace xgrad

@@ -418,6 +418,16 @@ TEST(CrossEntropy, OfAViewIsThatOfItsCopy) {
   expect_close(run(false), run(true), 0);
 }
 
+// Terms are summed in parts of 65,536, the last of which may be any rest.
+TEST(Loss, OfEverySize) {
+  for (const Index n : {65'535, 65'536, 65'537, 100'000, 131'073}) {
+    const Var y = Tensor::full({n}, 3);
+    const Var target = Tensor::full({n}, 1);
+    EXPECT_EQ(mse(y, target, Reduction::sum).item(), 4.0 * static_cast<double>(n));
+    EXPECT_EQ(mae(y, target).item(), 2);
+  }
+}
+
 TEST(Loss, OfNothing) {
   const Var none = parameter(Tensor::zeros({0, 3}));
   const Indices no_targets({0}, {});

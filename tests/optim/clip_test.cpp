@@ -71,6 +71,16 @@ TEST(ClipNorm, SumsLongGradientsInDoubleWithTheSameBitsForAnyNumberOfThreads) {
               testing::rounding_bound(DType::float64, 2 * static_cast<double>(n)));
 }
 
+// Squares are summed in parts of 65,536, the last of which may be any rest.
+TEST(ClipNorm, OfEverySize) {
+  for (const Index n : {1, 65'535, 65'536, 65'537, 100'000, 131'073}) {
+    const Var p = parameter(Tensor::zeros({n}));
+    p.add_grad(Tensor::full({n}, 2));
+    EXPECT_NEAR(optim::clip_norm({p}, inf) / (2 * std::sqrt(static_cast<double>(n))), 1,
+                testing::rounding_bound(DType::float64, 4));
+  }
+}
+
 TEST(ClipNorm, ShowsNaNAndInfinityInTheNorm) {
   const Var a = with_gradient({std::nan(""), 1.0});
   const Var b = with_gradient({1.0}, DType::float32);
