@@ -40,7 +40,7 @@ std::string id(char kind, std::size_t number) {
 class DotWriter {
  public:
   DotWriter(std::ostream& out, const TapeData& tape)
-      : out_(out), tape_(tape), watch_(tape.watch()), ranges_(tape.slots.size()) {}
+      : out_(out), tape_(tape), watch_(detail::TapeWatch::of(tape)), ranges_(tape.slots.size()) {}
 
   void write() {
     find_ranges();

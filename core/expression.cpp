@@ -4,6 +4,7 @@
 #include <xgrad/core/fast_backward.hpp>
 #include <xgrad/core/functional_backward.hpp>
 #include <xgrad/core/op.hpp>
+#include <xgrad/core/rounding.hpp>
 #include <xgrad/core/strips.hpp>
 
 namespace xgrad::detail {
@@ -110,7 +111,7 @@ class ExpressionOperation final : public Operation {
 Var value_of_end(const TreeNode& node, const Var* leaves, const double* constants) {
   if (!node.constant) return leaves[node.index];
   const double constant = constants[node.index];
-  return Tensor::full({}, rounding_model ? rounding_model->constant(constant) : constant,
+  return Tensor::full({}, rounding_in_force ? rounding_in_force->constant(constant) : constant,
                       leaves[0].dtype());
 }
 
@@ -246,15 +247,16 @@ Var evaluate(const ExpressionType& type, const Var* leaves, const double* consta
   }
   const Tensor* tensors[max_leaves];
   for (std::size_t i = 0; i < inputs.size(); ++i) tensors[i] = &leaves[i].tensor();
-  if (rounding_model && type.node_count > type.leaves + 1) [[unlikely]]
+  if (rounding_in_force && type.node_count > type.leaves + 1) [[unlikely]]
     return walk_chosen(type, leaves, constants).values.back();
   Tensor value = Tensor::uninitialized(result_shape(type, leaves), dtype);
   run_forward(type, {tensors, inputs.size()}, constants, value);
-  if (rounding_model && !op.exact) [[unlikely]]
-    value = rounding_model->rounded(op.name, inputs, value);
+  if (rounding_in_force && !op.exact) [[unlikely]]
+    value = rounding_in_force->rounded(op.name, inputs, value);
   TapeData* tape = recording_tape(inputs);
   if (!tape) return Var(value);
-  return tape->record(tape->make<ExpressionOperation>(type, constants), inputs, value);
+  void* const memory = tape->allocate(sizeof(ExpressionOperation), alignof(ExpressionOperation));
+  return tape->record(new (memory) ExpressionOperation(type, constants), inputs, value);
 }
 
 }  // namespace xgrad::detail

@@ -8,7 +8,7 @@
 #include <xgrad/core/join.hpp>
 #include <xgrad/core/op.hpp>
 #include <xgrad/core/parallel_ranges.hpp>
-#include <xgrad/core/tape_watch.hpp>
+#include <xgrad/core/tape_observer.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -31,15 +31,15 @@ Tensor stack_rows(std::span<const Tensor> blocks) {
     rows += block.shape()[0];
   }
   const Shape shape{rows, blocks[0].shape()[1]};
-  if (adjacent) return blocks[0].view(blocks[0].address(), shape, contiguous_strides(shape));
+  if (adjacent) return blocks[0].view(shape, contiguous_strides(shape));
   Tensor stacked = Tensor::uninitialized(shape, blocks[0].dtype());
   PoolVector<Tensor> places;
-  Index bytes = 0;
+  Index elements = 0;
   for (const Tensor& block : blocks) {
-    places.push_back(stacked.view(stacked.address() + bytes, block.shape(), stacked.strides()));
-    bytes += block.size() * static_cast<Index>(item_size(block.dtype()));
+    places.push_back(stacked.view(block.shape(), stacked.strides(), elements));
+    elements += block.size();
   }
-  parallel_copies(blocks.size(), bytes,
+  parallel_copies(blocks.size(), elements * static_cast<Index>(item_size(stacked.dtype())),
                   [&](std::size_t i) { copy_elements(blocks[i], places[i]); });
   return stacked;
 }
@@ -106,23 +106,23 @@ void FastBackward::restrict_to(std::span<const std::uint32_t> slots) {
 
 void FastBackward::seed(const Var& y, const Tensor& seed) {
   const Input input = tape_.input(y);
-  if (tape_.watch()) tape_.watch()->check_seed(tape_, input, seed);
+  if (tape_.observer()) tape_.observer()->check_seed(tape_, input, seed);
   if (wants(input)) accumulate(input, seed);
 }
 
 void FastBackward::run(bool retain) {
   const RecordingScope no_recording(false);
-  TapeWatch* const watch = tape_.watch();
-  const TapeWatch::Pass watched(watch);
+  TapeObserver* const observer = tape_.observer();
+  const TapeObserver::Pass observed(observer);
   for (auto node = static_cast<std::uint32_t>(tape_.nodes.size()); node-- > 0;) {
     const std::uint32_t slot = tape_.nodes[node].slot;
     if (touched(slot)) {
       finish(slot);
-      if (watch) [[unlikely]]
-        watch->reached(tape_, node, gradient(node));
+      if (observer) [[unlikely]]
+        observer->reached(tape_, node, gradient(node));
       node_ = node;
       tape_.nodes[node].operation->pull(*this, node);
-      if (watch) [[unlikely]]
+      if (observer) [[unlikely]]
         check_pulled(node);
       if (!state_[slot].keep) storage_[slot] = GradientStorage();
     }
@@ -198,10 +198,9 @@ void FastBackward::ensure_memory(std::uint32_t slot) {
     const Input& addend = tape_.inputs(own.producer)[state_[slot].home_addend];
     const Region& region = addend.region;
     storage_[home].touch(region);
-    const Tensor& memory = storage_[home].memory();
-    const auto bytes = region.offset * static_cast<Index>(item_size(own.dtype));
     storage_[slot].bind(
-        memory.view(memory.address() + bytes, own.shape, contiguous_strides(own.shape)), false);
+        storage_[home].memory().view(own.shape, contiguous_strides(own.shape), region.offset),
+        false);
   }
 }
 
@@ -236,7 +235,7 @@ bool FastBackward::adopt(const Input& input, const Tensor& gradient) {
     return false;
   }
   ++engine_counts.adopted;
-  storage.bind(gradient.view(gradient.address(), slot.shape, contiguous_strides(slot.shape)), true);
+  storage.bind(gradient.view(slot.shape, contiguous_strides(slot.shape)), true);
   return true;
 }
 
@@ -292,7 +291,7 @@ void FastBackward::flush(std::uint32_t slot) {
   const Region whole{0, 0, tape_.slots[slot].slices(), true, true};
   const bool assign = storage_[slot].touch(whole) == GradientStorage::Access::assign;
   gemm(left, right, storage_[slot].memory(), !assign);
-  if (tape_.watch()) check_products(slot);
+  if (tape_.observer()) check_products(slot);
   deferred.clear();
   state_[slot].deferred_rows = 0;
 }
@@ -311,24 +310,24 @@ void FastBackward::check_pulled(std::uint32_t node) const {
     // Otherwise a deferred product, or nothing at all.
     if (!storage.full() && !storage.holds(input.region)) continue;
     if (same_layout(x, slot.shape)) {
-      tape_.watch()->check_pulled(tape_, node, input, own, memory);
+      tape_.observer()->check_pulled(tape_, node, input, own, memory);
     } else {
-      tape_.watch()->check_pulled(tape_, node, input, own,
-                                  memory.view(first, x.shape(), x.strides()));
+      tape_.observer()->check_pulled(tape_, node, input, own,
+                                     memory.view(first, x.shape(), x.strides()));
     }
   }
 }
 
 void FastBackward::check_products(std::uint32_t slot) const {
-  TapeWatch& watch = *tape_.watch();
+  TapeObserver& observer = *tape_.observer();
   const Tensor& sum = storage_[slot].memory();
-  if (!watch.stops_at(sum)) return;
+  if (!observer.stops_at(sum)) return;
   for (const Product& product : state_[slot].deferred) {
     const Tensor each = Tensor::uninitialized(sum.shape(), sum.dtype());
     gemm(product.a, product.b, each, false);
-    watch.check_product(tape_, product.node, product.a, product.b, each);
+    observer.check_product(tape_, product.node, product.a, product.b, each);
   }
-  watch.stop_at_sum(tape_, state_[slot].deferred.back().node, sum);
+  observer.stop_at_sum(tape_, state_[slot].deferred.back().node, sum);
 }
 
 }  // namespace xgrad::detail

@@ -1,6 +1,6 @@
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/functional_backward.hpp>
-#include <xgrad/core/tape_watch.hpp>
+#include <xgrad/core/tape_observer.hpp>
 
 namespace xgrad::detail {
 
@@ -9,23 +9,23 @@ FunctionalBackward::FunctionalBackward(TapeData& tape)
 
 void FunctionalBackward::seed(const Var& y, const Var& seed) {
   const Input input = tape_.input(y);
-  if (tape_.watch()) tape_.watch()->check_seed(tape_, input, seed.tensor());
+  if (tape_.observer()) tape_.observer()->check_seed(tape_, input, seed.tensor());
   accumulate(input, seed);
 }
 
 void FunctionalBackward::run(bool record) {
   const RecordingScope recording(record);
-  TapeWatch* const watch = tape_.watch();
-  const TapeWatch::Pass watched(watch);
+  TapeObserver* const observer = tape_.observer();
+  const TapeObserver::Pass observed(observer);
   // New nodes are appended behind the ones that are visited.
   for (auto node = static_cast<std::uint32_t>(tape_.nodes.size()); node-- > 0;) {
     gradient_ = gradient_of(tape_.nodes[node].slot);
     if (!gradient_.defined()) continue;
-    if (watch) [[unlikely]] {
-      if (watch->stops_at(gradient_.tensor())) {
-        watch->stop_at_sum(tape_, node, gradient_.tensor());
+    if (observer) [[unlikely]] {
+      if (observer->stops_at(gradient_.tensor())) {
+        observer->stop_at_sum(tape_, node, gradient_.tensor());
       }
-      watch->reached(tape_, node, gradient_.tensor());
+      observer->reached(tape_, node, gradient_.tensor());
     }
     node_ = node;
     tape_.nodes[node].operation->pull(*this, node);
@@ -61,8 +61,8 @@ void FunctionalBackward::accumulate(const Input& input, const Var& gradient) {
   const Shape& shape = input.var.shape();
   const Var full = broadcast_to(gradient, broadcast_shape("backward", gradient.shape(), shape));
   const Var pulled = sum_to(full, shape);
-  if (tape_.watch() && node_ != no_node) [[unlikely]] {
-    tape_.watch()->check_pulled(tape_, node_, input, gradient_.tensor(), pulled.tensor());
+  if (tape_.observer() && node_ != no_node) [[unlikely]] {
+    tape_.observer()->check_pulled(tape_, node_, input, gradient_.tensor(), pulled.tensor());
   }
   const Slot& slot = tape_.slots[input.slot];
   Contributions& to = contributions_[input.slot];

@@ -8,7 +8,6 @@
 #include <xgrad/core/packed_gemm.hpp>
 #include <xgrad/core/parallel_ranges.hpp>
 #include <xgrad/core/threads.hpp>
-#include <xgrad/core/var.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -102,38 +101,6 @@ void blas_in_parts(const Matrix& a, const Matrix& b, T* c, Index ldc, bool accum
   });
 }
 
-template <class T>
-auto& packed_slots(Parameter& parameter) {
-  if constexpr (std::is_same_v<T, float>) {
-    return parameter.packed_float;
-  } else {
-    return parameter.packed_double;
-  }
-}
-
-/// The parameter (or its transpose) in packed form; null if b is neither.
-template <class T>
-std::shared_ptr<const PackedMatrix<T>> packed(const Tensor& b, Parameter& parameter) {
-  const Tensor& value = parameter.value;
-  if (value.dim() != 2 || b.bytes() != value.bytes()) return nullptr;
-  const Index rows = value.shape()[0];
-  const Index cols = value.shape()[1];
-  const bool plain = b.shape() == value.shape() && b.strides() == value.strides();
-  const bool transposed = b.shape() == Shape{cols, rows} &&
-                          b.strides() == Shape{value.strides()[1], value.strides()[0]};
-  if (!plain && !transposed) return nullptr;
-  const std::size_t form = plain ? 0 : 1;
-  const std::lock_guard lock(parameter.packing);
-  auto& slot = packed_slots<T>(parameter)[form];
-  if (parameter.packed_version[form] != parameter.version || !slot) {
-    slot = std::allocate_shared<const PackedMatrix<T>>(
-        PoolAllocator<PackedMatrix<T>>(), b.data<T>(), b.strides()[0], b.strides()[1],
-        static_cast<std::size_t>(b.shape()[0]), static_cast<std::size_t>(b.shape()[1]));
-    parameter.packed_version[form] = parameter.version;
-  }
-  return slot;
-}
-
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
 constexpr double worth_a_thread = 1.5e5;          // multiplications
@@ -149,11 +116,11 @@ Index worth_of(const Matrix& a, Index n) {
 
 template <class T>
 bool product_with_packed(const Tensor& a, const Tensor& b, Start<T> start, T* c, Index ldc,
-                         Parameter* parameter) {
-  if (!parameter || a.shape()[0] == 0) return false;
+                         Weights* b_weights) {
+  if (!b_weights || a.shape()[0] == 0) return false;
   Matrix left;
   if (!as_matrix(a, left) || left.transposed) return false;
-  const auto right = packed<T>(b, *parameter);
+  const auto right = packed<T>(b, *b_weights);
   if (!right) return false;
   const T* x = reinterpret_cast<const T*>(left.data);
   const Index m = left.rows;
@@ -198,9 +165,9 @@ bool product_of_columns(const Matrix& a, const Matrix& b, Start<T> start, T* c, 
 /// c = start + a.b with a row-major c.
 template <class T>
 void multiply(const Tensor& a, const Tensor& b, Start<T> start, T* c, Index ldc,
-              Parameter* b_parameter) {
+              Weights* b_weights) {
   if constexpr (!std::is_same_v<T, std::complex<double>>) {
-    if (product_with_packed(a, b, start, c, ldc, b_parameter)) return;
+    if (product_with_packed(a, b, start, c, ldc, b_weights)) return;
   }
   const Index m = a.shape()[0];
   const Index n = b.shape()[1];
@@ -234,36 +201,30 @@ void multiply(const Tensor& a, const Tensor& b, Start<T> start, T* c, Index ldc,
 
 }  // namespace
 
-void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate,
-          Parameter* b_parameter) {
+void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate, Weights* b_weights) {
   if (c.size() == 0) return;
   Matrix out;
   as_matrix(c, out);
   if (out.transposed) {  // c^T = b^T.a^T
-    const auto flip = [](const Tensor& x) {
-      return x.view(x.address(), {x.shape()[1], x.shape()[0]}, {x.strides()[1], x.strides()[0]});
-    };
-    return gemm(flip(b), flip(a), flip(c), accumulate);
+    return gemm(transposed_view(b), transposed_view(a), transposed_view(c), accumulate);
   }
   dispatch(c.dtype(), [&]<class T>() {
     T* target = c.mutable_data<T>();
     const Start<T> start{accumulate ? target : nullptr, out.leading};
-    multiply(a, b, start, target, out.leading, b_parameter);
+    multiply(a, b, start, target, out.leading, b_weights);
   });
 }
 
 void gemm_onto(const Tensor& start, const Tensor& a, const Tensor& b, const Tensor& c,
-               Parameter* b_parameter) {
+               Weights* b_weights) {
   if (c.size() == 0) return;
   const Index cols = c.shape()[1];
   dispatch(c.dtype(), [&]<class T>() {
     const bool adjacent = cols == 1 || start.strides()[1] == 1;
     const Tensor rows = adjacent ? start : contiguous(start);
     const Index row = rows.shape()[0] == 1 ? 0 : rows.strides()[0];
-    multiply(a, b, Start<T>{rows.data<T>(), row}, c.mutable_data<T>(), cols, b_parameter);
+    multiply(a, b, Start<T>{rows.data<T>(), row}, c.mutable_data<T>(), cols, b_weights);
   });
 }
-
-void use_one_blas_thread() { openblas_set_num_threads(1); }
 
 }  // namespace xgrad::detail

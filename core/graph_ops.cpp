@@ -46,12 +46,10 @@ struct Assemble {
   Shape shape;
   PoolVector<ViewLayout> places;
   Tensor value(std::span<const Var> parts) const {
-    const DType dtype = parts[0].dtype();
-    Tensor y = Tensor::zeros(shape, dtype);
+    const Tensor y = Tensor::zeros(shape, parts[0].dtype());
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const ViewLayout& place = places[i];
-      const Tensor view = y.view(y.address() + place.offset * static_cast<Index>(item_size(dtype)),
-                                 place.shape, place.strides);
+      const Tensor view = y.view(place.shape, place.strides, place.offset);
       add_to({view.address(), false}, view, place.shape, parts[i].tensor());
     }
     return y;
@@ -63,20 +61,9 @@ struct Assemble {
 
 }  // namespace
 
-Tensor transposed_view(const Tensor& matrix) {
-  return matrix.view(matrix.address(), {matrix.shape()[1], matrix.shape()[0]},
-                     {matrix.strides()[1], matrix.strides()[0]});
-}
-
-Var view_of(const Var& x, const Tensor& view) { return Var(VarData::view_of(*x.data(), view)); }
-
 Var view_at(const Var& x, const ViewLayout& layout) {
   const Var base = x.tensor().is_contiguous() ? x : copy(x);
-  const Tensor& tensor = base.tensor();
-  return view_of(
-      base,
-      tensor.view(tensor.address() + layout.offset * static_cast<Index>(item_size(tensor.dtype())),
-                  layout.shape, layout.strides));
+  return view_of(base, base.tensor().view(layout.shape, layout.strides, layout.offset));
 }
 
 void add_to(const LeafTarget& target, const Tensor& like, const Shape& shape,

@@ -14,13 +14,6 @@ struct ViewLayout {
   Shape strides;
 };
 
-/// The transpose of a matrix, without a copy.
-Tensor transposed_view(const Tensor& matrix);
-
-/// A Var over other elements of x's memory; it shares x's gradient. No two of its elements may be
-/// the same element of x.
-Var view_of(const Var& x, const Tensor& view);
-
 /// The view of x (made row-major first) at that place.
 Var view_at(const Var& x, const ViewLayout& layout);
 

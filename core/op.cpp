@@ -5,6 +5,8 @@
 #include <xgrad/core/functional_backward.hpp>
 #include <xgrad/core/op.hpp>
 #include <xgrad/core/product.hpp>
+#include <xgrad/core/rounding.hpp>
+#include <xgrad/core/tape_observer.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -13,19 +15,21 @@ class FastPullback final : public Pullback {
  public:
   FastPullback(FastBackward& pass, std::uint32_t node, const Operation& operation,
                const Var& output)
-      : Pullback(operation, output, pass.tape().inputs(node)),
+      : Pullback(operation, output, pass.tape().inputs(node).size()),
         pass_(pass),
         node_(node),
+        inputs_(pass.tape().inputs(node)),
         owns_gradient_(pass.owns_gradient(node)) {
     gradient_ = pass.gradient(node);
   }
 
-  bool owns_gradient() const override {  // a watch reads it after the pullback
-    return owns_gradient_ && !pass_.tape().watch();
+  bool owns_gradient() const override {  // an observer reads it after the pullback
+    return owns_gradient_ && !pass_.tape().observer();
   }
 
  private:
-  bool is_wanted(const Input& input) const override { return pass_.wants(input); }
+  const Var& input_at(std::size_t i) const override { return inputs_[i].var; }
+  bool is_wanted(std::size_t i) const override { return pass_.wants(inputs_[i]); }
   void do_add(std::size_t i, Var gradient) override {
     const bool temporary = gradient.data()->references.load(std::memory_order_relaxed) == 1;
     const Tensor tensor = gradient.tensor();
@@ -49,6 +53,7 @@ class FastPullback final : public Pullback {
 
   FastBackward& pass_;
   std::uint32_t node_;
+  std::span<const Input> inputs_;
   bool owns_gradient_;
 };
 
@@ -56,18 +61,20 @@ class FunctionalPullback final : public Pullback {
  public:
   FunctionalPullback(FunctionalBackward& pass, const Operation& operation, const Var& output,
                      std::span<const Input> inputs)
-      : Pullback(operation, output, inputs), pass_(pass) {
+      : Pullback(operation, output, inputs.size()), pass_(pass), inputs_(inputs) {
     gradient_ = pass.gradient();
   }
 
  private:
-  bool is_wanted(const Input& input) const override { return input.slot != no_slot; }
+  const Var& input_at(std::size_t i) const override { return inputs_[i].var; }
+  bool is_wanted(std::size_t i) const override { return inputs_[i].slot != no_slot; }
   void do_add(std::size_t i, Var gradient) override { pass_.accumulate(inputs_[i], gradient); }
   void do_add_product(std::size_t i, const Var& a, const Var& b) override {
     pass_.accumulate(inputs_[i], product(a, b));
   }
 
   FunctionalBackward& pass_;
+  std::span<const Input> inputs_;
 };
 
 }  // namespace
@@ -93,6 +100,22 @@ TapeData* recording_tape(std::span<const Var> inputs) {
   bool wanted = false;
   for (const Var& x : inputs) wanted = tape->slot_of(x) != no_slot || wanted;
   return wanted ? tape : nullptr;
+}
+
+void* operation_memory(TapeData& tape, std::size_t bytes, std::size_t alignment) {
+  return tape.allocate(bytes, alignment);
+}
+
+Var record(TapeData& tape, Operation* operation, std::span<const Var> inputs, const Tensor& value) {
+  return tape.record(operation, inputs, value);
+}
+
+Tensor rounded(const char* op, std::span<const Var> inputs, const Evaluation& evaluate) {
+  return rounding_in_force->rounded(op, inputs, evaluate);
+}
+
+Tensor rounded(const Tensor& value, const Tensor& magnitude) {
+  return rounding_in_force->rounded(value, magnitude);
 }
 
 void check_dtypes(const char* op, std::span<const Var> inputs) {
@@ -127,11 +150,11 @@ std::string pullback_of(const detail::Operation& operation) {
 
 void Pullback::refuse_input(std::size_t i) const {
   throw Error(pullback_of(operation_) + " asks for input " + std::to_string(i) + ": there are " +
-              std::to_string(inputs_.size()) + ", counted from 0");
+              std::to_string(inputs_) + ", counted from 0");
 }
 
 void Pullback::check(std::size_t i, const Var& gradient) const {
-  const Var& x = at(i).var;
+  const Var& x = input(i);
   if (!gradient.defined()) {
     throw Error(pullback_of(operation_) + " gives input " + std::to_string(i) +
                 " a gradient without a value: leave it out, or give zeros");
@@ -155,7 +178,7 @@ void Pullback::check_no_addend(std::size_t i) const {
 
 void Pullback::check_addends() const {
   if (addends_ == 0) return;
-  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+  for (std::size_t i = 0; i < inputs_; ++i) {
     if (is_addend(i) && !(passed_on_ >> i & 1) && wants(i)) {
       throw Error(pullback_of(operation_) + " does not pass on its gradient to input " +
                   std::to_string(i) + ", which the op's addends() name");
@@ -193,7 +216,7 @@ void Pullback::add_product(std::size_t i, const Var& a, const Var& b) {
   if (!wants(i)) return;
   check_no_addend(i);
   if (!a.defined() || !b.defined()) check(i, Var());
-  const Var operands[] = {inputs_[i].var, a, b};
+  const Var operands[] = {input(i), a, b};
   detail::check_dtypes("add_product", operands);
   const Shape& x = operands[0].shape();
   if (x.size() != 2 || a.dim() != 2 || b.dim() != 2 || a.shape()[1] != b.shape()[0] ||

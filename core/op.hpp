@@ -4,14 +4,42 @@
 #include <span>
 #include <utility>
 
-#include <xgrad/core/rounding_model.hpp>
-#include <xgrad/core/tape_data.hpp>
+#include <xgrad/core/pointwise_kernel.hpp>
+#include <xgrad/core/var.hpp>
 
 namespace xgrad {
 
 namespace detail {
+
+class FastBackward;
+class FunctionalBackward;
 class FunctionOperation;
-}
+class Rounding;
+class TapeData;
+
+/// A pointwise expression and the numbers in it; null for any other operation.
+struct FusedExpression {
+  const ExpressionType* type = nullptr;
+  const double* constants = nullptr;
+};
+
+/// What a node does when the backward pass reaches it. Lives in the tape's arena.
+class Operation {
+ public:
+  virtual ~Operation() = default;
+  virtual const char* name() const = 0;
+  /// Adds the gradients of the inputs, in gradient storage.
+  virtual void pull(FastBackward& pass, std::uint32_t node) = 0;
+  /// The same in ops on Vars, which may be recorded in turn.
+  virtual void pull(FunctionalBackward& pass, std::uint32_t node) = 0;
+  /// Bit i: the derivative by input i is exactly 1 wherever the shapes agree.
+  virtual std::uint32_t addends() const { return 0; }
+  virtual FusedExpression expression() const { return {}; }
+  /// Only moves or selects numbers.
+  virtual bool is_exact() const { return false; }
+};
+
+}  // namespace detail
 
 /// What an op's pullback sees and gives. The gradients it adds are ops on Vars, so that the same
 /// pullback serves derivatives of any order. Inputs are counted from 0; all throw, naming the op,
@@ -23,11 +51,11 @@ class Pullback {
 
   const Var& gradient() const { return gradient_; }  ///< of the op's result
   const Var& output() const { return output_; }      ///< the op's result
-  const Var& input(std::size_t i) const { return at(i).var; }
-  std::size_t inputs() const { return inputs_.size(); }
+  const Var& input(std::size_t i) const { return input_at(checked(i)); }
+  std::size_t inputs() const { return inputs_; }
 
   /// False if nobody asks for the gradient of input i: no need to compute it.
-  bool wants(std::size_t i) const { return is_wanted(at(i)); }
+  bool wants(std::size_t i) const { return is_wanted(checked(i)); }
 
   /// Adds `gradient()` itself to the gradient of input i: for an addend, which has a derivative of
   /// exactly 1. Costs nothing where nobody else reads the input, if the op's `addends()` name it;
@@ -51,12 +79,13 @@ class Pullback {
   void add_product(std::size_t i, const Var& a, const Var& b);
 
  protected:
-  Pullback(const detail::Operation& operation, const Var& output,
-           std::span<const detail::Input> inputs)
+  Pullback(const detail::Operation& operation, const Var& output, std::size_t inputs)
       : output_(output), inputs_(inputs), operation_(operation), addends_(operation.addends()) {}
 
-  // What the two backward passes do, for a gradient that fits and somebody asks for.
-  virtual bool is_wanted(const detail::Input& input) const = 0;
+  // What the two backward passes do, for an input that there is.
+  virtual const Var& input_at(std::size_t i) const = 0;
+  virtual bool is_wanted(std::size_t i) const = 0;
+  // ... and for a gradient that fits and somebody asks for.
   virtual void do_add(std::size_t i, Var gradient) = 0;
   virtual void do_add_part(std::size_t i, const Var& part) { do_add(i, part); }
   virtual void do_pass_on(std::size_t i) { do_add(i, gradient_); }
@@ -64,15 +93,14 @@ class Pullback {
 
   Var gradient_;
   Var output_;
-  std::span<const detail::Input> inputs_;
 
  private:
   friend class detail::FunctionOperation;
 
-  const detail::Input& at(std::size_t i) const {
-    if (i >= inputs_.size()) [[unlikely]]
+  std::size_t checked(std::size_t i) const {
+    if (i >= inputs_) [[unlikely]]
       refuse_input(i);
-    return inputs_[i];
+    return i;
   }
   [[noreturn]] void refuse_input(std::size_t i) const;
   bool is_addend(std::size_t i) const { return i < 32 && (addends_ >> i & 1); }
@@ -80,6 +108,7 @@ class Pullback {
   void check_no_addend(std::size_t i) const;
   void check_addends() const;
 
+  std::size_t inputs_;
   const detail::Operation& operation_;
   std::uint32_t addends_;
   std::uint32_t passed_on_ = 0;  ///< bit i: input i
@@ -119,28 +148,50 @@ class FunctionOf final : public FunctionOperation {
 /// The current tape if it records and takes a gradient of one of the Vars, else null.
 TapeData* recording_tape(std::span<const Var> inputs);
 
+/// Memory in the tape's arena for an Operation that `record` is then given.
+void* operation_memory(TapeData& tape, std::size_t bytes, std::size_t alignment);
+
+/// Appends the operation to the tape; if this throws, it is gone and the record as it was.
+Var record(TapeData& tape, Operation* operation, std::span<const Var> inputs, const Tensor& value);
+
 template <class Op>
 Var record_function(Op&& op, std::span<const Var> inputs, const Tensor& value) {
   TapeData* tape = recording_tape(inputs);
   if (!tape) return Var(value);
-  auto* operation = tape->make<FunctionOf<std::decay_t<Op>>>(std::forward<Op>(op));
-  Var y = tape->record(operation, inputs, value);
+  using Function = FunctionOf<std::decay_t<Op>>;
+  void* const memory = operation_memory(*tape, sizeof(Function), alignof(Function));
+  auto* operation = new (memory) Function(std::forward<Op>(op));
+  Var y = record(*tape, operation, inputs, value);
   operation->output = y;
   return y;
 }
 
-/// evaluate(inputs), or as the rounding model has it.
+/// Set while numbers are rounded otherwise on this thread: see <xgrad/core/rounding.hpp>.
+inline constinit thread_local Rounding* rounding_in_force = nullptr;
+
+/// An op's value for other operands: `f(context, operands)`.
+struct Evaluation {
+  Tensor (*f)(const void* context, const Var* operands);
+  const void* context;
+
+  Tensor operator()(const Var* operands) const { return f(context, operands); }
+};
+
+Tensor rounded(const char* op, std::span<const Var> inputs, const Evaluation& evaluate);
+Tensor rounded(const Tensor& value, const Tensor& magnitude);
+
+/// evaluate(inputs), rounded.
 template <class Op, class Evaluate>
-Tensor value_of([[maybe_unused]] const Op& op, std::span<const Var> inputs, Evaluate&& evaluate) {
+Tensor value_of([[maybe_unused]] const Op& op, std::span<const Var> inputs,
+                const Evaluate& evaluate) {
   if constexpr (!is_exact<Op>()) {
-    if (rounding_model) [[unlikely]] {
-      Tensor value = rounding_model->rounded(Op::name, inputs, [&](std::span<const Var> operands) {
-        return evaluate(operands.data());
-      });
+    if (rounding_in_force) [[unlikely]] {
+      const auto call = [](const void* context, const Var* operands) {
+        return (*static_cast<const Evaluate*>(context))(operands);
+      };
+      Tensor value = rounded(Op::name, inputs, Evaluation{call, &evaluate});
       if constexpr (requires { op.magnitude(inputs); }) {
-        if (value.dtype() == DType::float64) {
-          value = rounding_model->rounded(value, op.magnitude(inputs));
-        }
+        if (value.dtype() == DType::float64) value = rounded(value, op.magnitude(inputs));
       }
       return value;
     }

@@ -5,8 +5,9 @@
 #include <tuple>
 #include <type_traits>
 
-#include <xgrad/core/rounding_model.hpp>
-#include <xgrad/core/var.hpp>
+namespace xgrad {
+class Var;
+}
 
 namespace xgrad::detail {
 
@@ -31,6 +32,16 @@ constexpr bool is_analytic() {
     return Op::analytic;
   } else {
     return true;
+  }
+}
+
+/// Whether an op moves or selects numbers, so that its result is exact in every precision.
+template <class Op>
+constexpr bool is_exact() {
+  if constexpr (requires { Op::exact; }) {
+    return Op::exact;
+  } else {
+    return false;
   }
 }
 

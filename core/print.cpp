@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <ostream>
 
-#include <xgrad/core/var.hpp>
+#include <xgrad/core/tensor.hpp>
 
 namespace xgrad {
 namespace {
@@ -126,12 +126,6 @@ std::ostream& operator<<(std::ostream& stream, const Tensor& x) {
     return ElementText<T>(x, precision).in_columns(column);
   });
   return stream << text;
-}
-
-std::ostream& operator<<(std::ostream& stream, const Var& x) {
-  if (!x.defined()) return stream << "undefined";
-  if (x.is_parameter()) stream << "parameter '" << x.name() << "' ";
-  return stream << x.tensor();
 }
 
 }  // namespace xgrad

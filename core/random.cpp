@@ -8,6 +8,7 @@
 #include <thread>
 
 #include <xgrad/core/random.hpp>
+#include <xgrad/core/threads.hpp>
 
 namespace xgrad {
 namespace {
@@ -156,8 +157,11 @@ thread_local std::optional<Generator> thread_generator;
 
 Generator& default_generator() {
   if (!thread_generator) {
+    const auto helper = static_cast<std::uint64_t>(detail::helper_number());
     const bool is_main = std::this_thread::get_id() == main_thread();
-    thread_generator.emplace(0, is_main ? 0 : next_free_stream());
+    thread_generator.emplace(0, helper > 0 ? detail::own_streams + helper - 1
+                                : is_main  ? 0
+                                           : next_free_stream());
   }
   return *thread_generator;
 }

@@ -48,8 +48,8 @@ void restore_float32(const Tensor& exact, const Tensor& result) {
 }  // namespace
 
 RoundingModel::RoundingModel(ReductionLengths& noted)
-    : float32_(false), unit_(0), noted_(&noted), lengths_(noted), outer_(rounding_model) {
-  rounding_model = this;
+    : float32_(false), unit_(0), noted_(&noted), lengths_(noted), outer_(rounding_in_force) {
+  rounding_in_force = this;
 }
 
 RoundingModel::RoundingModel(DType arithmetic, double reserve, std::uint64_t seed,
@@ -59,27 +59,27 @@ RoundingModel::RoundingModel(DType arithmetic, double reserve, std::uint64_t see
       noted_(nullptr),
       lengths_(lengths),
       random_(seed),
-      outer_(rounding_model) {
-  rounding_model = this;
+      outer_(rounding_in_force) {
+  rounding_in_force = this;
 }
 
-RoundingModel::~RoundingModel() { rounding_model = outer_; }
+RoundingModel::~RoundingModel() { rounding_in_force = outer_; }
 
 Tensor RoundingModel::rounded(const char* op, std::span<const Var> inputs,
-                              const std::function<Tensor(std::span<const Var>)>& evaluate) {
+                              const Evaluation& evaluate) {
   if (noted_) {
-    const Tensor exact = contiguous(evaluate(inputs));
+    const Tensor exact = contiguous(evaluate(inputs.data()));
     noted_->push_back({op, reduction_length(op, inputs, exact.shape())});
     return exact;
   }
   const Index n = length_of(op, inputs);
-  if (inputs[0].dtype() == DType::float32) return contiguous(evaluate(inputs));
+  if (inputs[0].dtype() == DType::float32) return contiguous(evaluate(inputs.data()));
   const double amount = unit_ * std::sqrt(static_cast<double>(n));
   std::vector<Var> operands;
   for (const Var& x : inputs) {
     operands.emplace_back(perturbed(x.tensor(), amount, x.tensor()));
   }
-  const Tensor value = contiguous(evaluate(operands));
+  const Tensor value = contiguous(evaluate(operands.data()));
   const Tensor result = perturbed(value, amount, value);
   note_sum(result, n);
   return result;

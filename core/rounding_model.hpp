@@ -1,25 +1,14 @@
 #pragma once
 
-#include <functional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 #include <xgrad/core/random.hpp>
-#include <xgrad/core/var.hpp>
+#include <xgrad/core/rounding.hpp>
 
 /// What rounding may do to a program, measured in exact enough arithmetic.
 namespace xgrad::detail {
-
-/// Whether an op moves or selects numbers, so that its result is exact in every precision.
-template <class Op>
-constexpr bool is_exact() {
-  if constexpr (requires { Op::exact; }) {
-    return Op::exact;
-  } else {
-    return false;
-  }
-}
 
 /// How many terms each element of an op's result is a sum of, for each op of a program that is not
 /// pointwise, in the order of their evaluation.
@@ -39,7 +28,7 @@ using ReductionLengths = std::vector<ReductionLength>;
 ///
 /// As float32, results of + - * / and sqrt that float32 can hold are exact, what is too large for
 /// it is infinite, and what is below its normal numbers may be flushed to zero.
-class RoundingModel {
+class RoundingModel final : public Rounding {
  public:
   /// Rounds nothing, and notes the lengths of the program's reductions: their results are not known
   /// before they are evaluated, and an op may have to be evaluated once only.
@@ -47,19 +36,12 @@ class RoundingModel {
   /// Rounds as float32 or float64 may, the roundoff times `reserve`, a program that was noted.
   RoundingModel(DType arithmetic, double reserve, std::uint64_t seed,
                 const ReductionLengths& lengths);
-  ~RoundingModel();
-  RoundingModel(const RoundingModel&) = delete;
-  RoundingModel& operator=(const RoundingModel&) = delete;
+  ~RoundingModel() override;
 
-  /// The op's value, `evaluate` of its operands, rounded.
-  Tensor rounded(const char* op, std::span<const Var> inputs,
-                 const std::function<Tensor(std::span<const Var>)>& evaluate);
-  /// The value of a pointwise op, rounded.
-  Tensor rounded(const char* op, std::span<const Var> inputs, const Tensor& value);
-  /// The value of an op that forms differences inside: `magnitude` is that of their terms.
-  Tensor rounded(const Tensor& value, const Tensor& magnitude);
-  /// A number as the model's arithmetic would hold it.
-  double constant(double value) const;
+  Tensor rounded(const char* op, std::span<const Var> inputs, const Evaluation& evaluate) override;
+  Tensor rounded(const char* op, std::span<const Var> inputs, const Tensor& value) override;
+  Tensor rounded(const Tensor& value, const Tensor& magnitude) override;
+  double constant(double value) const override;
 
   Index longest_reduction() const { return longest_; }
 
@@ -85,10 +67,7 @@ class RoundingModel {
     Index terms;
   };
   std::unordered_map<const std::byte*, Sum> sums_;
-  RoundingModel* outer_;
+  Rounding* outer_;
 };
-
-/// The model that is in force on this thread, or null.
-inline constinit thread_local RoundingModel* rounding_model = nullptr;
 
 }  // namespace xgrad::detail

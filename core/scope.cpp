@@ -1,28 +1,30 @@
 #include <xgrad/core/scope.hpp>
 #include <xgrad/core/tape_data.hpp>
-#include <xgrad/core/tape_watch.hpp>
+#include <xgrad/core/tape_observer.hpp>
 
 namespace xgrad {
 
 Scope::Scope(std::string_view name, Index index) {
   const detail::TapeData* tape = detail::TapeData::current();
-  if (!tape || !tape->watch()) return;
-  watch_ = tape->shared_watch();
+  if (!tape || !tape->observer()) return;
+  observer_ = tape->shared_observer();
   open(name, index);
 }
 
-Scope::Scope(std::shared_ptr<detail::TapeWatch> watch, std::string_view name, Index index)
-    : watch_(std::move(watch)) {
-  if (watch_) open(name, index);
+Scope::Scope(std::shared_ptr<detail::TapeObserver> observer, std::string_view name, Index index)
+    : observer_(std::move(observer)) {
+  if (observer_) open(name, index);
 }
 
-void Scope::open(std::string_view name, Index index) { outer_ = watch_->open_scope(name, index); }
-void Scope::close() noexcept { watch_->close_scope(outer_); }
+void Scope::open(std::string_view name, Index index) {
+  outer_ = observer_->open_scope(name, index);
+}
+void Scope::close() noexcept { observer_->close_scope(outer_); }
 
 void Scope::set_module(const Var& parameter, const std::string& name) const {
-  watch_->set_module(parameter, name);
+  observer_->set_module(parameter, name);
 }
 
-void Scope::add_state(const Var& x) const { watch_->add_state(x, states_++); }
+void Scope::add_state(const Var& x) const { observer_->add_state(x, states_++); }
 
 }  // namespace xgrad

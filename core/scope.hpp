@@ -11,7 +11,7 @@ namespace xgrad {
 
 namespace detail {
 
-class TapeWatch;
+class TapeObserver;
 
 template <class M>
 concept HasNamedParameters = requires(const M& module) {
@@ -40,11 +40,11 @@ class Scope {
   /// The scope of a module: its place in the model that the recorder knows is the path in reports.
   template <detail::HasNamedParameters M>
   Scope(std::string_view name, Index index, const M& module) : Scope(name, index) {
-    if (!watch_ || module.named_parameters().empty()) return;
+    if (!observer_ || module.named_parameters().empty()) return;
     set_module(module.named_parameters().front().var, module.named_parameters().front().name);
   }
   ~Scope() {
-    if (watch_) close();
+    if (observer_) close();
   }
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
@@ -52,18 +52,18 @@ class Scope {
   /// Says that x is a new state of this step: FlightRecorder::gradient_norms lists the norm of the
   /// gradient that reaches it. The states of a step are numbered in the order of these calls.
   void state(const Var& x) const {
-    if (watch_) add_state(x);
+    if (observer_) add_state(x);
   }
 
  private:
   friend class Tape;
-  Scope(std::shared_ptr<detail::TapeWatch> watch, std::string_view name, Index index);
+  Scope(std::shared_ptr<detail::TapeObserver> observer, std::string_view name, Index index);
   void open(std::string_view name, Index index);
   void close() noexcept;
   void set_module(const Var& parameter, const std::string& name) const;
   void add_state(const Var& x) const;
 
-  std::shared_ptr<detail::TapeWatch> watch_;  ///< null if nobody watches
+  std::shared_ptr<detail::TapeObserver> observer_;  ///< null if nobody watches
   std::uint32_t outer_ = 0;
   mutable Index states_ = 0;
 };

@@ -3,6 +3,7 @@
 #include <span>
 
 #include <xgrad/core/pointwise_kernel.hpp>
+#include <xgrad/core/tensor.hpp>
 
 namespace xgrad::detail {
 

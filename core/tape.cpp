@@ -37,7 +37,7 @@ void check_real(const char* caller, const Var& y) {
 Tape::Tape(TapeMode mode) : data_(std::make_unique<detail::TapeData>(mode)) {}
 Tape::~Tape() = default;
 Scope Tape::scope(std::string_view name, Index index) const {
-  return Scope(data_->shared_watch(), name, index);
+  return Scope(data_->shared_observer(), name, index);
 }
 std::size_t Tape::size() const { return data_->nodes.size(); }
 std::uint64_t Tape::id() const { return data_->id(); }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include <xgrad/core/tape_data.hpp>
-#include <xgrad/core/tape_watch.hpp>
+#include <xgrad/core/tape_observer.hpp>
 
 namespace xgrad::detail {
 namespace {
@@ -90,7 +90,7 @@ TapeData::TapeData(TapeMode mode)
   nodes.reserve(last_size.nodes);
   slots.reserve(last_size.slots);
   inputs_.reserve(last_size.inputs);
-  watch_ = TapeWatch::begin(id_);
+  if (begin_observer) observer_ = begin_observer(id_);
   innermost = this;
 }
 
@@ -201,8 +201,8 @@ Var TapeData::record(Operation* operation, std::span<const Var> inputs, const Te
   }
   data->tape = id_;
   data->slot = nodes.back().slot;
-  if (watch_) [[unlikely]]
-    watch_->recorded(*this, static_cast<std::uint32_t>(node_count), value);
+  if (observer_) [[unlikely]]
+    observer_->recorded(*this, static_cast<std::uint32_t>(node_count), value);
   return Var(std::move(data));
 }
 

@@ -5,14 +5,12 @@
 #include <unordered_map>
 
 #include <xgrad/core/gradient_storage.hpp>
+#include <xgrad/core/op.hpp>
 #include <xgrad/core/tape.hpp>
 
 namespace xgrad::detail {
 
-class FastBackward;
-class FunctionalBackward;
-class TapeWatch;
-struct ExpressionType;
+class TapeObserver;
 
 inline constexpr std::uint32_t no_node = ~std::uint32_t{0};
 
@@ -21,28 +19,6 @@ struct Input {
   Var var;
   std::uint32_t slot;  ///< no_slot: takes no gradient
   Region region;       ///< of the slot
-};
-
-/// A pointwise expression and the numbers in it; null for any other operation.
-struct FusedExpression {
-  const ExpressionType* type = nullptr;
-  const double* constants = nullptr;
-};
-
-/// What a node does when the backward pass reaches it. Lives in the tape's arena.
-class Operation {
- public:
-  virtual ~Operation() = default;
-  virtual const char* name() const = 0;
-  /// Adds the gradients of the inputs, in gradient storage.
-  virtual void pull(FastBackward& pass, std::uint32_t node) = 0;
-  /// The same in ops on Vars, which may be recorded in turn.
-  virtual void pull(FunctionalBackward& pass, std::uint32_t node) = 0;
-  /// Bit i: the derivative by input i is exactly 1 wherever the shapes agree.
-  virtual std::uint32_t addends() const { return 0; }
-  virtual FusedExpression expression() const { return {}; }
-  /// Only moves or selects numbers.
-  virtual bool is_exact() const { return false; }
 };
 
 struct NodeRecord {
@@ -95,20 +71,18 @@ class TapeData {
   std::uint64_t id() const { return id_; }
   TapeMode mode() const { return mode_; }
   /// Null unless a FlightRecorder watches this tape.
-  TapeWatch* watch() const { return watch_.get(); }
-  const std::shared_ptr<TapeWatch>& shared_watch() const { return watch_; }
+  TapeObserver* observer() const { return observer_.get(); }
+  const std::shared_ptr<TapeObserver>& shared_observer() const { return observer_; }
 
   /// The slot of x on this tape, no_slot for a constant. Throws if x belongs to another live tape.
   std::uint32_t slot_of(const Var& x);
 
-  /// Appends a node. The operation is from `make`; if this throws, it is gone and the record as it
-  /// was.
+  /// Appends a node. The operation lies in memory of `allocate`; if this throws, it is gone and the
+  /// record as it was.
   Var record(Operation* operation, std::span<const Var> inputs, const Tensor& value);
 
-  template <class T, class... Args>
-  T* make(Args&&... args) {
-    return new (allocate(sizeof(T), alignof(T))) T(std::forward<Args>(args)...);
-  }
+  /// For an operation, good until the tape ends.
+  void* allocate(std::size_t bytes, std::size_t alignment);
 
   /// x as an operation's input.
   Input input(const Var& x);
@@ -152,7 +126,6 @@ class TapeData {
   void add_node(Operation* operation, std::span<const Var> inputs, const Tensor& value);
   std::uint32_t parameter_slot(const Ref<Parameter>& parameter);
   void note_constant(const Ref<Parameter>& parameter);
-  void* allocate(std::size_t bytes, std::size_t alignment);
 
   std::uint64_t id_;
   Life life_;
@@ -161,7 +134,7 @@ class TapeData {
   std::uint64_t begun_;  ///< when, in the order of this thread's tapes and suspensions
   int suspensions_ = 0;  ///< that live
   TapeData* outer_;
-  std::shared_ptr<TapeWatch> watch_;
+  std::shared_ptr<TapeObserver> observer_;
   PoolVector<Input> inputs_;
   PoolVector<Constant> constants_;
   std::unordered_map<const Parameter*, std::uint32_t, std::hash<const Parameter*>,

@@ -125,15 +125,16 @@ thread_local std::vector<std::shared_ptr<RecorderData>> recorders;
 
 void begin_recorder(const std::shared_ptr<RecorderData>& recorder) {
   recorders.push_back(recorder);
+  begin_observer = TapeWatch::begin;
 }
 
 void end_recorder(const std::shared_ptr<RecorderData>& recorder) {
   recorder->sampled.reset();  // which holds the recorder in turn
   std::erase(recorders, recorder);
+  if (recorders.empty()) begin_observer = nullptr;
 }
 
-std::shared_ptr<TapeWatch> TapeWatch::begin(std::uint64_t tape) {
-  if (recorders.empty()) return nullptr;
+std::shared_ptr<TapeObserver> TapeWatch::begin(std::uint64_t tape) {
   const std::shared_ptr<RecorderData>& recorder = recorders.back();
   const Index every = recorder->options.sample_every;
   const bool sampled = every > 0 && recorder->tapes % every == 0;
@@ -326,17 +327,15 @@ void TapeWatch::stop_forward(const TapeData& tape, std::uint32_t node, const Ten
 
 // -- backward -------------------------------------------------------------------------------------
 
-TapeWatch::Pass::Pass(TapeWatch* watch) : watch_(watch) {
-  if (!watch_) return;
-  scope_before_ = watch_->scope_;
-  watch_->in_pass_ = true;
-  for (State& state : watch_->states_) state.norm = 0;
+void TapeWatch::begin_pass() {
+  scope_before_pass_ = scope_;
+  in_pass_ = true;
+  for (State& state : states_) state.norm = 0;
 }
 
-TapeWatch::Pass::~Pass() {
-  if (!watch_) return;
-  watch_->in_pass_ = false;
-  watch_->scope_ = scope_before_;
+void TapeWatch::end_pass() noexcept {
+  in_pass_ = false;
+  scope_ = scope_before_pass_;
 }
 
 void TapeWatch::check_seed(const TapeData& tape, const Input& y, const Tensor& seed) const {

@@ -9,6 +9,7 @@
 
 #include <xgrad/core/recorder.hpp>
 #include <xgrad/core/tape_data.hpp>
+#include <xgrad/core/tape_observer.hpp>
 
 namespace xgrad::detail {
 
@@ -32,56 +33,34 @@ struct RecorderData {
 void begin_recorder(const std::shared_ptr<RecorderData>& recorder);
 void end_recorder(const std::shared_ptr<RecorderData>& recorder);
 
-/// A recorder's part for one tape: what scope a node is in, the checks, the statistics. It holds no
-/// values, and outlives its tape if the recorder reports it.
-class TapeWatch {
+/// A recorder's part for one tape: what scope a node is in, the checks, which throw NonFiniteError,
+/// the statistics. It holds no values, and outlives its tape if the recorder reports it.
+class TapeWatch final : public TapeObserver {
  public:
   TapeWatch(std::shared_ptr<RecorderData> recorder, std::uint64_t tape, bool sampled);
-  ~TapeWatch();
-  TapeWatch(const TapeWatch&) = delete;
-  TapeWatch& operator=(const TapeWatch&) = delete;
+  ~TapeWatch() override;
 
-  /// For a new tape; null if no FlightRecorder lives on this thread.
-  static std::shared_ptr<TapeWatch> begin(std::uint64_t tape);
+  /// For a new tape, of this thread's innermost recorder.
+  static std::shared_ptr<TapeObserver> begin(std::uint64_t tape);
+  /// Of a tape, if a FlightRecorder watches it, else null.
+  static const TapeWatch* of(const TapeData& tape) {
+    return static_cast<const TapeWatch*>(tape.observer());
+  }
 
-  // -- scopes -----------------------------------------------------------------------------------
-
-  std::uint32_t open_scope(std::string_view name, Index index);  ///< returns the outer one
-  void close_scope(std::uint32_t outer) noexcept { scope_ = outer; }
-  /// The current scope is that of the module that calls `parameter` by `name`.
-  void set_module(const Var& parameter, const std::string& name);
-  void add_state(const Var& x, Index number);
-
-  // -- forward ----------------------------------------------------------------------------------
-
-  void recorded(const TapeData& tape, std::uint32_t node, const Tensor& value);
-
-  // -- backward: all throw NonFiniteError if they find something ---------------------------------
-
-  /// A backward pass, from its construction to its end.
-  class Pass {
-   public:
-    explicit Pass(TapeWatch* watch);
-    ~Pass();
-    Pass(const Pass&) = delete;
-    Pass& operator=(const Pass&) = delete;
-
-   private:
-    TapeWatch* watch_;
-    std::uint32_t scope_before_ = 0;
-  };
-
-  bool stops_at(const Tensor& x) const;
-  void check_seed(const TapeData& tape, const Input& y, const Tensor& seed) const;
-  /// The gradient of the node's output is final.
-  void reached(const TapeData& tape, std::uint32_t node, const Tensor& gradient);
-  /// The node, whose output has that gradient, has given `pulled` to the input.
+  std::uint32_t open_scope(std::string_view name, Index index) override;
+  void close_scope(std::uint32_t outer) noexcept override { scope_ = outer; }
+  void set_module(const Var& parameter, const std::string& name) override;
+  void add_state(const Var& x, Index number) override;
+  void recorded(const TapeData& tape, std::uint32_t node, const Tensor& value) override;
+  bool stops_at(const Tensor& x) const override;
+  void check_seed(const TapeData& tape, const Input& y, const Tensor& seed) const override;
+  void reached(const TapeData& tape, std::uint32_t node, const Tensor& gradient) override;
   void check_pulled(const TapeData& tape, std::uint32_t node, const Input& input,
-                    const Tensor& gradient, const Tensor& pulled) const;
-  /// The node has given a.b.
+                    const Tensor& gradient, const Tensor& pulled) const override;
   void check_product(const TapeData& tape, std::uint32_t node, const Tensor& a, const Tensor& b,
-                     const Tensor& product) const;
-  [[noreturn]] void stop_at_sum(const TapeData& tape, std::uint32_t node, const Tensor& sum) const;
+                     const Tensor& product) const override;
+  [[noreturn]] void stop_at_sum(const TapeData& tape, std::uint32_t node,
+                                const Tensor& sum) const override;
 
   // -- reports ----------------------------------------------------------------------------------
 
@@ -128,6 +107,8 @@ class TapeWatch {
     Index high;
   };
 
+  void begin_pass() override;
+  void end_pass() noexcept override;
   void sample(std::span<const Input> inputs, FusedExpression expression, const Shape& shape);
   [[noreturn]] void stop_forward(const TapeData& tape, std::uint32_t node,
                                  const Tensor& value) const;
@@ -142,6 +123,7 @@ class TapeWatch {
   std::uint64_t tape_;
   bool sampled_;
   bool in_pass_ = false;
+  std::uint32_t scope_before_pass_ = 0;
   std::uint32_t scope_ = 0;
   std::vector<ScopeRecord> scopes_;
   std::vector<NodeRecord> nodes_;

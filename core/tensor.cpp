@@ -104,6 +104,10 @@ Tensor Tensor::view(std::byte* data, const Shape& shape, const Shape& strides) c
   return result;
 }
 
+Tensor Tensor::view(const Shape& shape, const Shape& strides, Index offset) const {
+  return view(data_ + offset * static_cast<Index>(item_size(dtype_)), shape, strides);
+}
+
 void Tensor::check_type(DType requested) const {
   if (requested != dtype_) {
     throw Error(std::string("tensor: the elements are ") + name(dtype_) + ", not " +
@@ -183,11 +187,16 @@ Tensor contiguous(const Tensor& tensor) {
     // Axes of one element, and those of an empty array, may have any stride.
     const bool has_ones = std::find(shape.begin(), shape.end(), 1) != shape.end();
     if (!has_ones && tensor.size() > 0) return tensor;
-    return tensor.view(tensor.address(), shape, contiguous_strides(shape));
+    return tensor.view(shape, contiguous_strides(shape));
   }
   Tensor result = Tensor::uninitialized(shape, tensor.dtype());
   copy_elements(tensor, result);
   return result;
+}
+
+Tensor transposed_view(const Tensor& matrix) {
+  return matrix.view({matrix.shape()[1], matrix.shape()[0]},
+                     {matrix.strides()[1], matrix.strides()[0]});
 }
 
 }  // namespace detail

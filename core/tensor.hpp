@@ -108,6 +108,8 @@ class Tensor {
   // it: threads may still read it when that returns. An address asked for afterwards waits.
   static Tensor uninitialized(const Shape& shape, DType dtype);
   Tensor view(std::byte* data, const Shape& shape, const Shape& strides) const;
+  /// From the element that lies `offset` elements behind the first one.
+  Tensor view(const Shape& shape, const Shape& strides, Index offset = 0) const;
   std::byte* address() const { return data_; }  ///< other threads may be writing there
   /// The begin of the block in which the elements lie.
   std::byte* memory() const { return buffer_ ? buffer_->address() : detail::no_elements; }
@@ -143,6 +145,9 @@ void copy_elements(const Tensor& from, const Tensor& to);
 
 /// The tensor itself if it is contiguous, else a row-major copy; with the strides of its shape.
 Tensor contiguous(const Tensor& tensor);
+
+/// The transpose of a matrix, without a copy.
+Tensor transposed_view(const Tensor& matrix);
 
 }  // namespace detail
 }  // namespace xgrad

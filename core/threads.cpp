@@ -12,18 +12,18 @@
 #include <utility>
 #include <vector>
 
+#include <cblas.h>
 #include <pthread.h>
 
 #include <xgrad/core/error.hpp>
-#include <xgrad/core/gemm.hpp>
 #include <xgrad/core/join.hpp>
-#include <xgrad/core/random.hpp>
 #include <xgrad/core/threads.hpp>
 
 namespace xgrad {
 namespace {
 
 thread_local bool inside_part = false;
+thread_local int own_number = 0;  // of a helper
 
 std::mutex error_mutex;
 std::exception_ptr part_error;  // of a launched task: the first that join() has not thrown yet
@@ -56,7 +56,7 @@ class Workers {
     try {
       for (int i = 0; i < helpers; ++i) {
         helpers_.emplace_back([this, i] {
-          seed(0, detail::own_streams + static_cast<std::uint64_t>(i));
+          own_number = i + 1;
           work();
         });
       }
@@ -262,7 +262,7 @@ void set_threads(int n) {
     return true;
   }();
   auto started = n > 1 ? std::make_unique<Workers>(n - 1) : nullptr;
-  detail::use_one_blas_thread();
+  openblas_set_num_threads(1);
   workers = std::move(started);
   thread_count = n;
 }
@@ -270,6 +270,8 @@ void set_threads(int n) {
 int threads() { return thread_count.load(std::memory_order_acquire); }
 
 namespace detail {
+
+int helper_number() { return own_number; }
 
 void run_parts(Index parts, CallPart call, const void* f, std::size_t copied, Wait wait) {
   if (parts > 1 && parts <= Workers::most_parts && threads() > 1 && !inside_part) {

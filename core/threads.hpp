@@ -21,6 +21,9 @@ int threads();
 
 namespace detail {
 
+/// Which of xgrad's own threads this is, from 1 on; 0 for any other thread.
+int helper_number();
+
 /// f(part), f being a function object behind a pointer.
 using CallPart = void (*)(const void* f, Index part);
 

@@ -1,8 +1,8 @@
 #include <cstring>
+#include <ostream>
 #include <unordered_map>
 #include <utility>
 
-#include <xgrad/core/tape_data.hpp>
 #include <xgrad/core/var.hpp>
 
 namespace xgrad {
@@ -51,9 +51,7 @@ void follow(VarData& data) {
   const Tensor& from = data.value;
   const Index offset =
       (from.address() - from.memory()) / static_cast<Index>(item_size(from.dtype()));
-  const Tensor& to = parameter.value;
-  data.value = to.view(to.address() + offset * static_cast<Index>(item_size(to.dtype())),
-                       from.shape(), from.strides());
+  data.value = parameter.value.view(from.shape(), from.strides(), offset);
   data.layout.store(parameter.layout, std::memory_order_release);
 }
 
@@ -106,6 +104,8 @@ void VarData::destroy(VarData* data) noexcept {
 }  // namespace detail
 
 namespace detail {
+
+Var view_of(const Var& x, const Tensor& view) { return Var(VarData::view_of(*x.data(), view)); }
 
 void check_same_layout(const char* op, const Parameter& parameter, const Tensor& given) {
   if (given.dtype() != parameter.value.dtype()) {
@@ -209,10 +209,9 @@ Var Var::operator[](Index i) const {
                 std::to_string(i));
   }
   if (i < 0) i += extent;
-  return Var(detail::VarData::view_of(
-      *data_, x.view(x.address() + i * x.strides()[0] * static_cast<Index>(item_size(x.dtype())),
-                     Shape(x.shape().begin() + 1, x.shape().end()),
-                     Shape(x.strides().begin() + 1, x.strides().end()))));
+  return detail::view_of(
+      *this, x.view(Shape(x.shape().begin() + 1, x.shape().end()),
+                    Shape(x.strides().begin() + 1, x.strides().end()), i * x.strides()[0]));
 }
 
 bool Var::requires_grad() const {
@@ -257,6 +256,12 @@ Var detach(const Var& x) {
   data->detached = true;
   data->layout = x.data()->layout.load(std::memory_order_relaxed);
   return Var(std::move(data));
+}
+
+std::ostream& operator<<(std::ostream& stream, const Var& x) {
+  if (!x.defined()) return stream << "undefined";
+  if (x.is_parameter()) stream << "parameter '" << x.name() << "' ";
+  return stream << x.tensor();
 }
 
 }  // namespace xgrad

@@ -1,12 +1,11 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
-#include <xgrad/core/tensor.hpp>
+#include <xgrad/core/parameter.hpp>
 
 namespace xgrad {
 
@@ -16,30 +15,6 @@ namespace detail {
 
 /// Converts parameters, all or none.
 void convert(std::span<const Var> parameters, DType dtype);
-
-template <class T>
-class PackedMatrix;
-
-/// What a parameter has beyond its value; shared by every handle to it and by its views.
-struct Parameter {
-  std::atomic<std::uint32_t> references{1};
-  std::string name;
-  Tensor value;
-  Tensor gradient;            ///< memory for the gradient; a value only if has_gradient
-  bool has_gradient = false;  ///< the next backward adds if true, assigns if false
-  bool trainable = true;
-  std::uint64_t version = 0;  ///< raised by every change of the value
-  std::uint32_t layout = 0;   ///< raised by every conversion, which moves the value elsewhere
-  std::mutex following;       ///< of views that follow it there
-
-  /// The value packed for products x.W and x.W^T, made on first use of a version.
-  std::mutex packing;
-  std::uint64_t packed_version[2] = {~std::uint64_t{0}, ~std::uint64_t{0}};
-  std::shared_ptr<const PackedMatrix<float>> packed_float[2];
-  std::shared_ptr<const PackedMatrix<double>> packed_double[2];
-
-  static void destroy(Parameter* parameter) noexcept { delete parameter; }
-};
 
 inline constexpr std::uint32_t no_slot = ~std::uint32_t{0};
 
@@ -196,6 +171,10 @@ class Var {
 };
 
 namespace detail {
+
+/// A Var over other elements of x's memory; it shares x's gradient. No two of its elements may be
+/// the same element of x.
+Var view_of(const Var& x, const Tensor& view);
 
 /// Throws, naming `op`, unless the tensor has the parameter's shape and dtype.
 void check_same_layout(const char* op, const Parameter& parameter, const Tensor& given);

@@ -86,8 +86,7 @@ struct Samples {
 Tensor rows(const Tensor& x, Index begin, Index end) {
   Shape shape = x.shape();
   shape[0] = end - begin;
-  const Index offset = begin * x.strides()[0] * static_cast<Index>(item_size(x.dtype()));
-  return x.view(x.bytes() + offset, shape, x.strides());
+  return x.view(shape, x.strides(), begin * x.strides()[0]);
 }
 
 /// Those samples of a row-major x (N,T,...), as a view (B,T,...) of an array (T,B,...).
@@ -111,7 +110,7 @@ Var batch_of(const Tensor& x, std::span<const Index> samples) {
   Shape strides = batch.strides();
   std::swap(shape[0], shape[1]);
   std::swap(strides[0], strides[1]);
-  return batch.view(batch.bytes(), shape, strides);
+  return batch.view(shape, strides);
 }
 
 std::vector<Index> in_order(Index count) {

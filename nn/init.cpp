@@ -118,9 +118,8 @@ Tensor per_gate(const Initializer& init, Index blocks, Index in, Index out) {
   }
   const Tensor result = Tensor::uninitialized({in, blocks * out}, DType::float32);
   for (Index block = 0; block < blocks; ++block) {
-    const auto offset = block * out * static_cast<Index>(sizeof(float));
     detail::copy_elements(initial(init, {in, out}),
-                          result.view(result.bytes() + offset, {in, out}, result.strides()));
+                          result.view({in, out}, result.strides(), block * out));
   }
   return result;
 }

@@ -3,6 +3,7 @@
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/op.hpp>
+#include <xgrad/core/tape.hpp>
 #include <xgrad/ops/normalize.hpp>
 #include <xgrad/ops/pointwise.hpp>
 #include <xgrad/ops/reduce.hpp>
@@ -266,7 +267,7 @@ Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps) {
   detail::check_extent(x, weight, "weight");
   const bool bias_is_row = !(bias.shape() == x.shape());
   if (bias_is_row) detail::check_extent(x, bias, "bias", " or x's shape");
-  if (detail::rounding_model) [[unlikely]]
+  if (detail::rounding_in_force) [[unlikely]]
     return detail::normalized(x, eps) * weight + bias;
   return apply(detail::LayerNorm{eps, bias_is_row}, x, weight, bias);
 }

@@ -374,7 +374,7 @@ Var soft_cross_entropy(const Var& logits, const Var& probabilities,
 
 Var mse(const Var& prediction, const Var& target, Reduction reduction) {
   detail::check_operands("mse", "prediction", prediction, target);
-  if (reduction == Reduction::none || detail::rounding_model) {
+  if (reduction == Reduction::none || detail::rounding_in_force) {
     return detail::reduced(square(prediction - target), reduction);
   }
   const double divisor = reduction == Reduction::mean ? static_cast<double>(prediction.size()) : 1;

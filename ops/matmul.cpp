@@ -2,7 +2,6 @@
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/gemm.hpp>
-#include <xgrad/core/graph_ops.hpp>
 #include <xgrad/core/op.hpp>
 #include <xgrad/core/product.hpp>
 #include <xgrad/ops/matmul.hpp>
@@ -28,8 +27,8 @@ Var rows_of(const Var& x) {
 /// The i-th matrix of a batch; the only one, if there is but one.
 Tensor matrix(const Tensor& batch, Index i) {
   const Index step = batch.shape()[0] == 1 ? 0 : batch.strides()[0];
-  return batch.view(batch.address() + i * step * static_cast<Index>(item_size(batch.dtype())),
-                    {batch.shape()[1], batch.shape()[2]}, {batch.strides()[1], batch.strides()[2]});
+  return batch.view({batch.shape()[1], batch.shape()[2]}, {batch.strides()[1], batch.strides()[2]},
+                    i * step);
 }
 
 // y[i] = a[i].b[i]
@@ -61,8 +60,8 @@ struct Affine {
     const Shape flat{x.shape()[0], W.shape()[1]};
     const Tensor start = detail::contiguous(b);
     const Shape rows{b_is_row ? 1 : flat[0], flat[1]};
-    detail::gemm_onto(start.view(start.address(), rows, contiguous_strides(rows)), x, W,
-                      y.view(y.address(), flat, contiguous_strides(flat)), W_parameter);
+    detail::gemm_onto(start.view(rows, contiguous_strides(rows)), x, W,
+                      y.view(flat, contiguous_strides(flat)), W_parameter);
     return y;
   }
   void pullback(Pullback& p) const {

@@ -32,7 +32,7 @@ Tensor as_rows(const Tensor& x, const Shape& order) {
     shape.push_back(x.shape()[static_cast<std::size_t>(axis)]);
     strides.push_back(x.strides()[static_cast<std::size_t>(axis)]);
   }
-  return contiguous(x.view(x.bytes(), shape, strides));
+  return contiguous(x.view(shape, strides));
 }
 
 Tensor from_rows(const Tensor& rows, const Shape& order, const Shape& shape) {
@@ -40,7 +40,7 @@ Tensor from_rows(const Tensor& rows, const Shape& order, const Shape& shape) {
   for (std::size_t i = 0; i < order.size(); ++i) {
     strides[static_cast<std::size_t>(order[i])] = rows.strides()[i];
   }
-  return contiguous(rows.view(rows.bytes(), shape, strides));
+  return contiguous(rows.view(shape, strides));
 }
 
 }  // namespace xgrad::detail

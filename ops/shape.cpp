@@ -12,15 +12,11 @@ std::string describe(const char* op, const Var& x) {
   return std::string(op) + ": x is " + to_string(x.shape());
 }
 
-Tensor view_at(const Tensor& x, Index offset, const Shape& shape, const Shape& strides) {
-  return x.view(x.address() + offset * static_cast<Index>(item_size(x.dtype())), shape, strides);
-}
-
 /// `extent` entries along an axis, from `begin`.
 Tensor part(const Tensor& x, std::size_t axis, Index begin, Index extent) {
   Shape shape = x.shape();
   shape[axis] = extent;
-  return view_at(x, extent == 0 ? 0 : begin * x.strides()[axis], shape, x.strides());
+  return x.view(shape, x.strides(), extent == 0 ? 0 : begin * x.strides()[axis]);
 }
 
 Tensor without_axis(const Tensor& x, std::size_t axis) {
@@ -28,7 +24,7 @@ Tensor without_axis(const Tensor& x, std::size_t axis) {
   Shape strides = x.strides();
   shape.erase(axis);
   strides.erase(axis);
-  return view_at(x, 0, shape, strides);
+  return x.view(shape, strides);
 }
 
 /// The position of a new axis: 0 to dim, or counted from the end of the result.
@@ -109,7 +105,7 @@ struct Flip {
     Shape backwards = x.strides();
     backwards[axis] = -backwards[axis];
     const Index last = (x.shape()[axis] - 1) * x.strides()[axis];
-    detail::copy_elements(view_at(x, last, x.shape(), backwards), y);
+    detail::copy_elements(x.view(x.shape(), backwards, last), y);
     return y;
   }
   void pullback(Pullback& p) const { p.add(0, flip(p.gradient(), static_cast<Index>(axis))); }
@@ -137,7 +133,7 @@ Var reshape(const Var& x, const Shape& shape) {
                 ": both must hold the same number of elements");
   }
   const Var base = x.tensor().is_contiguous() ? x : detail::copy(x);
-  return detail::view_of(base, view_at(base.tensor(), 0, wanted, contiguous_strides(wanted)));
+  return detail::view_of(base, base.tensor().view(wanted, contiguous_strides(wanted)));
 }
 
 Var transpose(const Var& x) {
@@ -162,7 +158,7 @@ Var transpose(const Var& x, const Axes& order) {
     throw Error(describe("transpose", x) + ", order is " + to_string(order) +
                 ": it must name each axis once");
   }
-  return detail::view_of(x, view_at(x.tensor(), 0, shape, strides));
+  return detail::view_of(x, x.tensor().view(shape, strides));
 }
 
 Var slice(const Var& x, Index axis, Index begin, Index end, Index step) {
@@ -184,7 +180,7 @@ Var slice(const Var& x, Index axis, Index begin, Index end, Index step) {
   const Tensor range = part(x.tensor(), position, first, count);
   Shape strides = range.strides();
   strides[position] *= step;
-  return detail::view_of(x, view_at(range, 0, range.shape(), strides));
+  return detail::view_of(x, range.view(range.shape(), strides));
 }
 
 void detail::split(const Var& x, Index axis, std::span<Var> parts) {
@@ -261,7 +257,7 @@ Var unsqueeze(const Var& x, Index axis) {
   Shape strides = x.tensor().strides();
   strides.insert(position, position < shape.size() ? shape[position] * strides[position] : 1);
   shape.insert(position, 1);
-  return detail::view_of(x, view_at(x.tensor(), 0, shape, strides));
+  return detail::view_of(x, x.tensor().view(shape, strides));
 }
 
 }  // namespace xgrad

@@ -3,8 +3,8 @@
 #   core <- ops <- nn and core <- optim; nn/fit.hpp and nn/fit.cpp may also use optim
 #   the library includes itself as <xgrad/FOLDER/...> only
 #   xtensor's paths are named in core/xtensor.hpp (those that only the tests use: in
-#   tests/core/xtensor_headers.hpp) only, BLAS in core/gemm.cpp only (and where it is measured or
-#   probed), and raw SIMD in core only
+#   tests/core/xtensor_headers.hpp) only, BLAS in core/gemm.cpp, and in core/threads.cpp for the
+#   number of its threads, only (and where it is measured or probed), and raw SIMD in core only
 set -euo pipefail
 cd "$1"
 failures=0
@@ -33,7 +33,7 @@ forbid "the library includes <xgrad/FOLDER/...>, not the umbrella" '<xgrad/[^/]*
 forbid 'the library includes <xgrad/FOLDER/...>, not "..."' '"' "$none" "${library[@]}"
 forbid "only core/xtensor.hpp names xtensor's headers" '<xtensor/' \
   '(core/xtensor|tests/core/xtensor_headers)\.hpp' "${all[@]}"
-forbid "only core/gemm.cpp names BLAS" '<(cblas\.h|openblas|xtensor-blas/|xflens/)' \
-  '(core/gemm|benchmarks/peers/openblas|tests/build/blas_probe)\.cpp' "${all[@]}"
+forbid "only core/gemm.cpp and core/threads.cpp name BLAS" '<(cblas\.h|openblas|xtensor-blas/|xflens/)' \
+  '(core/gemm|core/threads|benchmarks/peers/openblas|tests/build/blas_probe)\.cpp' "${all[@]}"
 forbid "raw SIMD stays in core" '<(xsimd/|[a-z0-9]*intrin\.h)' 'core/.*' "${all[@]}"
 exit $failures

@@ -2,13 +2,14 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include <xgrad/core/gemm.hpp>
+#include <xgrad/core/random.hpp>
 #include <xgrad/core/threads.hpp>
-#include <xgrad/core/var.hpp>
 
 namespace xgrad {
 namespace {
@@ -61,26 +62,26 @@ class Gemm : public testing::TestWithParam<DType> {
           check(a, b, from, nullptr);
         }
       }
-      // Products with a parameter and with its transpose, which are packed.
-      detail::Parameter parameter;
+      // Products with weights and with their transpose, which are packed.
+      detail::Weights weights;
       const Tensor a = matrix(1, m, k, of_a, GetParam());
       const Tensor b = matrix(2, k, n, Layout::rows, GetParam());
-      parameter.value = b;
-      check(a, b, From::nothing, &parameter);
-      check(a, b, From::row, &parameter);
-      check(a, b, From::matrix, &parameter);
-      parameter.value = b.view(b.bytes(), {n, k}, {b.strides()[1], b.strides()[0]});
-      parameter.version = 1;
-      check(a, b, From::result, &parameter);
-      check(a, b, From::columns, &parameter);
+      weights.value = b;
+      check(a, b, From::nothing, &weights);
+      check(a, b, From::row, &weights);
+      check(a, b, From::matrix, &weights);
+      weights.value = b.view(b.bytes(), {n, k}, {b.strides()[1], b.strides()[0]});
+      weights.version = 1;
+      check(a, b, From::result, &weights);
+      check(a, b, From::columns, &weights);
     }
   }
 
  private:
-  void check(const Tensor& a, const Tensor& b, From from, detail::Parameter* parameter) {
+  void check(const Tensor& a, const Tensor& b, From from, detail::Weights* weights) {
     const Index m = a.shape()[0], n = b.shape()[1];
     SCOPED_TRACE(testing::Message()
-                 << "start " << static_cast<int>(from) << ", " << (parameter ? "packed" : "plain"));
+                 << "start " << static_cast<int>(from) << ", " << (weights ? "packed" : "plain"));
     // c is row-major (its rows may have gaps) or the transpose of such a matrix.
     for (const Layout of_c : {Layout::rows, Layout::columns}) {
       const bool onto = from == From::matrix || from == From::columns || from == From::row;
@@ -94,11 +95,11 @@ class Gemm : public testing::TestWithParam<DType> {
                      from == From::columns ? Layout::columns : Layout::rows, GetParam());
           const Tensor c =
               Tensor::full({m, n}, std::numeric_limits<double>::quiet_NaN(), GetParam());
-          detail::gemm_onto(start, a, b, c, parameter);
+          detail::gemm_onto(start, a, b, c, weights);
           expect(c, from);
         } else {
           const Tensor c = matrix(3, m, n, of_c, GetParam());
-          detail::gemm(a, b, c, from == From::result, parameter);
+          detail::gemm(a, b, c, from == From::result, weights);
           expect(c, from);
         }
       }
@@ -166,6 +167,29 @@ class LargeGemm : public Gemm {};
 TEST_P(LargeGemm, InFourParts) {
   check(384, 420, 260);
   check(260, 420, 384);
+}
+
+// The parts depend on the shape alone, since BLAS may round another part of a product otherwise.
+TEST_P(LargeGemm, TheBitsDoNotDependOnTheThreads) {
+  for (const auto& [m, k, n] : {std::tuple{200, 200, 131},
+                                {131, 200, 203},
+                                {390, 421, 261},
+                                {261, 421, 390},
+                                {1001, 65, 131}}) {
+    for (const DType dtype : {DType::float32, DType::float64}) {
+      Generator random(3);
+      const Tensor a = random.normal({k, m}, 0, 1, dtype);
+      const Tensor b = random.normal({n, k}, 0, 1, dtype);
+      const Tensor c = Tensor::uninitialized({m, n}, dtype);
+      std::vector<double> expected;
+      for (const int count : {1, 2, 3, 8}) {
+        set_threads(count);
+        detail::gemm(detail::transposed_view(a), detail::transposed_view(b), c, false);
+        if (count == 1) expected = c.to_vector();
+        EXPECT_EQ(c.to_vector(), expected) << count << " threads";
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(DTypes, LargeGemm, testing::Values(DType::float32),
