@@ -7,6 +7,8 @@
 
 #include <xgrad/xgrad.hpp>
 
+#include "error_of.hpp"
+
 namespace xgrad {
 namespace {
 
@@ -132,6 +134,37 @@ TEST_F(ThreadsTest, ANewNumberOfThreadsWaitsForThoseAtWork) {
   may_go_on = true;
   set_threads(1);
   EXPECT_EQ(x, 3);
+}
+
+struct Fail {
+  int number;
+  void operator()(Index part) const {
+    if (part == 1) throw Error("task " + std::to_string(number));
+  }
+};
+
+struct Mark {
+  int* marks;
+  void operator()(Index part) const { marks[part] = 1; }
+};
+
+TEST_F(ThreadsTest, TheErrorOfALaunchedTaskIsThrownOnceByWhoeverWaitsForIt) {
+  set_threads(2);
+  for (int round = 0; round < 20; ++round) {
+    detail::launch(2, Fail{round});
+    EXPECT_EQ(error_of([] { detail::join(); }), "task " + std::to_string(round));
+    detail::join();
+    // The next task waits, too, and does not begin.
+    detail::launch(2, Fail{100 + round});
+    int marks[2] = {};
+    EXPECT_EQ(error_of([&] { detail::launch(2, Mark{marks}); }),
+              "task " + std::to_string(100 + round));
+    detail::join();
+    EXPECT_EQ(marks[0] + marks[1], 0);
+    detail::launch(2, Mark{marks});
+    detail::join();
+    EXPECT_EQ(marks[0] + marks[1], 2);
+  }
 }
 
 struct Refuse {
