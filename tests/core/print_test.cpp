@@ -80,6 +80,26 @@ TEST(Print, LongRowsAreBroken) {
   }
 }
 
+TEST(Print, AThousandElementsAreNotCut) {
+  EXPECT_EQ(printed(Tensor(xt::arange<float>(1000))).find("..."), std::string::npos);
+  EXPECT_NE(printed(Tensor(xt::arange<float>(1001))).find("..."), std::string::npos);
+}
+
+// Elements of every width, and so every rest of a line.
+TEST(Print, NoLineIsLongerThanAHundredCharacters) {
+  for (int digits = 1; digits <= 9; ++digits) {
+    const Tensor row = Tensor::full({60}, std::pow(10.0, digits) - 1, DType::float64);
+    for (const Tensor& x : {row, Tensor::full({2, 60}, row.data<double>()[0], DType::float64)}) {
+      std::ostringstream text;
+      text.precision(12);
+      text << x;
+      std::istringstream lines(text.str());
+      std::string line;
+      while (std::getline(lines, line)) EXPECT_LE(line.size(), 100u) << line;
+    }
+  }
+}
+
 TEST(Print, WithTheStreamsPrecision) {
   std::ostringstream text;
   text.precision(3);

@@ -290,6 +290,9 @@ TEST(Random, Errors) {
   EXPECT_EQ(error_of([&] { g.normal({1}, 0, -1); }),
             "normal: the deviation is -1.000000: it must not be < 0");
   EXPECT_NE(error_of([&] { g.uniform({1}, 0, std::nan("")); }), "no error");
+  const double inf = std::numeric_limits<double>::infinity();
+  EXPECT_NE(error_of([&] { g.uniform({1}, -inf, 0); }), "no error");
+  EXPECT_NE(error_of([&] { g.uniform({1}, 0, inf); }), "no error");
   EXPECT_NE(error_of([&] { g.normal({1}, 0, std::nan("")); }), "no error");
 }
 

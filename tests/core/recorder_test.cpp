@@ -182,6 +182,7 @@ TEST(FlightRecorder, WithoutOneNothingStops) {
 TEST(FlightRecorder, OptionsAreChecked) {
   EXPECT_THROW(FlightRecorder({.sample_every = -1}), Error);
   EXPECT_THROW(FlightRecorder({.samples = 0}), Error);
+  EXPECT_THROW(FlightRecorder({.saturation_margin = 0}), Error);
   EXPECT_THROW(FlightRecorder({.saturation_margin = 0.5}), Error);
   EXPECT_THROW(FlightRecorder({.saturation_margin = nan}), Error);
   const Var w = weights({0, 1});
@@ -287,6 +288,86 @@ TEST(FlightRecorder, PartsOfAValue) {  // whose untouched parts are no gradient 
   }
 }
 
+// What an op overwrites in its pullback is read before.
+TEST(FlightRecorder, AnOpThatOwnsItsGradient) {
+  const Var x = parameter(Tensor({2, 3}, {1, 2, 4, 8, 5, 3}, DType::float64), "x");
+  const Var weight = parameter(Tensor::full({3}, 1e300, DType::float64), "weight");
+  const Var bias = parameter(Tensor::zeros({3}, DType::float64), "bias");
+  for (const Way way : all_ways) {
+    const auto error = found_in([&] {
+      differentiate(way, x,
+                    [&] {
+                      const Var y = 1.0 * x;
+                      return layer_norm(y, weight, bias) * 1e300;
+                    },
+                    {.stop_at = StopAt::nan_or_inf});
+    });
+    EXPECT_FALSE(error && error->pass == Pass::backward && error->op != "layer_norm" &&
+                 error->op != "multiply")
+        << error->what();
+  }
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    const FlightRecorder recorder;
+    Tape tape(mode);
+    const Var y = layer_norm(Var(1.0 * x), weight, bias);
+    const Tensor seed = Tensor({2, 3}, {1e300, -1e300, 1e300, 1e300, 0, 1e300}, DType::float64);
+    const auto error = found_in([&] { tape.backward(y, seed); });
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->op, "layer_norm");
+    EXPECT_EQ(error->inputs[0].range.high, 1e300);  // its gradient, as it was
+    EXPECT_EQ(error->inputs[0].range.first, -1);
+  }
+}
+
+// Ops that only move numbers are checked where they read parameters, which nobody has.
+TEST(FlightRecorder, AMovedParameterThatIsBroken) {
+  const Var table = parameter(Tensor({2, 2}, {1, nan, 3, 4}, DType::float64), "table");
+  const FlightRecorder recorder;
+  const Tape tape;
+  const auto error = found_in([&] { const Var y = flip(table, 0); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->op, "flip");
+  EXPECT_EQ(error->cause, Cause::given);
+  EXPECT_EQ(error->inputs[0].name, "input 0, parameter 'table'");
+  const auto part = found_in([&] { const Var y = table[0] + 1.0; });
+  ASSERT_TRUE(part);
+  EXPECT_EQ(part->inputs[0].name, "a, a part of parameter 'table'");
+  table.set_trainable(false);
+  const Var w = weights({1, 2});
+  const auto frozen = found_in([&] { const Var y = table * w; });
+  ASSERT_TRUE(frozen);
+  EXPECT_EQ(frozen->inputs[0].name, "a, parameter 'table'");
+}
+
+TEST(FlightRecorder, AnOpOfSeveralModules) {
+  const Var a = weights({1, 2}), b = weights({inf, 2}), c = weights({1, 2});
+  FlightRecorder recorder;
+  recorder.name(a, "net.a.w");
+  recorder.name(b, "net.b.w");
+  recorder.name(b, "later.w");  // the first name stays
+  recorder.name(c, "other.w");
+  const Tape tape;
+  const auto two = found_in([&] { const Var y = a + b; });
+  ASSERT_TRUE(two);
+  EXPECT_EQ(two->place.path, "net");
+  EXPECT_EQ(two->inputs[0].name, "b, parameter 'net.b.w'");
+  const auto three = found_in([&] { const Var y = a + b + c; });
+  ASSERT_TRUE(three);
+  EXPECT_EQ(three->place.path, "");
+}
+
+TEST(FlightRecorder, InputsOfWhichSomeAreFinite) {
+  const Var w = weights({0, 2});
+  const Var data = vector({inf, 1});
+  const FlightRecorder recorder({.stop_at = StopAt::nan});
+  const Tape tape;
+  const auto error = found_in([&] { const Var y = data * w; });
+  ASSERT_TRUE(error);
+  EXPECT_NE(std::string(error->what()).find("multiply turned what it was given into NaN"),
+            std::string::npos)
+      << error->what();
+}
+
 TEST(FlightRecorder, GradientsWhoseSumOverflows) {
   for (const Way way : all_ways) {
     const Var w = weights({1});
@@ -316,6 +397,12 @@ TEST(FlightRecorder, TheSeed) {
     EXPECT_STREQ(error->what(),
                  "backward: backward was given NaN: the seed, (2) in [1, 1] but for 1 NaN, the "
                  "first at (1)");
+    Tape second(mode);
+    const Scope layer("layer", 3);
+    const Var z = 2.0 * w;
+    const auto placed = found_in([&] { second.backward(z, vector({1, nan}).tensor()); });
+    ASSERT_TRUE(placed);
+    EXPECT_EQ(placed->place.scopes, "layer 3");
   }
 }
 
@@ -596,6 +683,20 @@ TEST(FlightRecorder, PrintsItsStatistics) {
             "saturation of sigmoid(a) in sigmoid(a) * 2, layer 1: 0 % low, 25 % high\n");
 }
 
+// A line is over all samples of all steps, each of which counts once.
+TEST(FlightRecorder, PrintsTheShareOfAllSamples) {
+  const Var high = weights({9, 9, 9, 9}), middle = weights({0});
+  FlightRecorder recorder;
+  Tape tape;
+  for (Index t = 0; t < 2; ++t) {
+    const Scope step("step", t);
+    const Var y = tanh(t == 0 ? high : middle);
+  }
+  std::ostringstream text;
+  text << recorder;
+  EXPECT_EQ(text.str(), "saturation of tanh(a): 0 % low, 80 % high\n");
+}
+
 // A line is over the innermost steps; those around them stay in its title, even of the same number.
 TEST(FlightRecorder, PrintsALineForEachOuterStep) {
   const Var w = weights({3, 4});
@@ -678,6 +779,8 @@ TEST(ValueRange, NormsOfAnySize) {
     EXPECT_NEAR(detail::norm(vector({3 * scale, 0, -4 * scale}).tensor()) / scale, 5,
                 testing::rounding_bound(DType::float64, 3 + 4, 5));
   }
+  EXPECT_NEAR(detail::norm(vector({-3e200, -4e200}).tensor()) / 1e200, 5,
+              testing::rounding_bound(DType::float64, 2 + 4, 5));
   EXPECT_NEAR(detail::norm(vector({3e-324 * 3, 3e-324 * 4}).tensor()) / 3e-324, 5, 1);
   EXPECT_EQ(detail::norm(vector({0, 0}).tensor()), 0);
   EXPECT_EQ(detail::norm(Tensor::zeros({0})), 0);
@@ -775,6 +878,15 @@ TEST(WriteDot, NamesShapesAndRanges) {
                                       "n0 -> n1 [label=\"0\"];"}));
   tape.backward(loss);
   EXPECT_EQ(DotGraph(dot(tape)).nodes.size(), 3u);  // values are gone, the structure is not
+}
+
+TEST(WriteDot, AValueOfWhichOnlyAPartIsRead) {
+  const Var w = parameter(Tensor({2, 2}, {1, 2, 3, 4}), "w");
+  const Tape tape;
+  const Var y = 2.0 * w;
+  const Var z = y[0] + 1.0;
+  const DotGraph graph(dot(tape));
+  EXPECT_EQ(graph.nodes[1], "n0 [label=\"2 * a\\n(2,2) in [2, 8]\"];");
 }
 
 TEST(WriteDot, ScopesAreClusters) {

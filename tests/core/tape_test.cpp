@@ -113,6 +113,57 @@ TEST(Tape, AGradientThatSomebodyHoldsStaysAsItIs) {
   EXPECT_EQ(list(w.grad()), (std::vector<double>{4, 4}));
 }
 
+TEST(Tape, AGradientThatWasClearedStaysWhatItIsForWhoHoldsIt) {
+  const Var w = weights({1, 2});
+  for (const double factor : {2.0, 3.0}) {
+    const Tensor held = w.has_grad() ? w.grad() : Tensor();
+    w.clear_grad();
+    Tape tape;
+    tape.backward(sum(factor * w));
+    if (held.size() > 0) {
+      EXPECT_EQ(list(held), (std::vector<double>{2, 2}));
+    }
+    EXPECT_EQ(list(w.grad()), (std::vector<double>{factor, factor}));
+  }
+}
+
+TEST(Tape, AGradientThatIsGivenIsCopied) {
+  const Var w = parameter(Tensor::zeros({2, 3}, DType::float64), "w");
+  const Tensor given = transpose(Var(Tensor({3, 2}, {1, 4, 2, 5, 3, 6}, DType::float64))).tensor();
+  w.add_grad(given);
+  *given.mutable_data<double>() = 7;
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{1, 2, 3, 4, 5, 6}));
+  EXPECT_TRUE(w.grad().is_contiguous());
+}
+
+// A pullback may give a tensor that it goes on to hold: it is not added to in place.
+TEST(Tape, AGradientThatItsOpKeepsIsNotWrittenTo) {
+  const Var w = weights({1, 2});
+  const Tensor kept = vector({3, 4}).tensor();
+  Tape tape;
+  const Var x = 2.0 * w;
+  const Var y = tanh(x * 0.0);  // recorded before the op, and so passed after it
+  const Var z = apply(Given{[&](Pullback& p) { p.add(0, Var(kept)); }}, x);
+  tape.backward(sum(y) + sum(z), {.retain = true});
+  EXPECT_EQ(list(kept), (std::vector<double>{3, 4}));
+  tape.backward(sum(y) + sum(z));
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{12, 16}));
+}
+
+TEST(Tape, PartsOfBothInnerAxesHaveZerosElsewhere) {
+  const Var w = parameter(Tensor::full({2, 3, 4}, 2, DType::float64), "w");
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    Tape tape(mode);
+    const Var x = 1.0 * w;
+    tape.backward(sum(square(slice(slice(x, 1, 0, 2), 2, 0, 2))));
+    const std::vector<double> row0{4, 4, 0, 0, 4, 4, 0, 0, 0, 0, 0, 0};
+    std::vector<double> expected = row0;
+    expected.insert(expected.end(), row0.begin(), row0.end());
+    EXPECT_EQ(list(w.grad()), expected);
+    w.clear_grad();
+  }
+}
+
 TEST(Tape, SeedIsTheGradientOfTheResult) {
   const Var w = weights({1, 2, 3});
   Tape tape;
@@ -265,6 +316,14 @@ TEST(Grad, NaiveGradientsAreRowMajor) {
   EXPECT_TRUE(a.grad().is_contiguous());
   a.add_grad(Tensor::zeros({2, 2}, DType::float64));
   EXPECT_EQ(list(a.grad()), (std::vector<double>{1, 2, 4, 5}));
+}
+
+TEST(AddGradients, AddsToWhatIsThere) {
+  const Var w = weights({1, 2});
+  w.add_grad(vector({1, 2}).tensor());
+  const std::vector<Var> gradients[] = {{vector({10, 20})}, {vector({100, 200})}};
+  add_gradients({&w, 1}, gradients);
+  EXPECT_EQ(list(w.grad()), (std::vector<double>{111, 222}));
 }
 
 TEST(AddGradients, ChangesNothingIfOneDoesNotFit) {
@@ -532,6 +591,34 @@ TEST(Misuse, ConstantsAreNotParameters) {
             "grad: an x is a constant: it must be a parameter or recorded on the tape of y");
 }
 
+TEST(Misuse, GradientByAVarOfAFinishedTape) {
+  const Var w = weights({1, 2});
+  auto first = std::make_unique<Tape>();
+  const Var x = 2.0 * w;
+  const std::string id = std::to_string(first->id());
+  first.reset();
+  Tape tape;
+  const Var y = sum(x * w);
+  EXPECT_EQ(error_of([&] { grad(y, {x}); }), "grad: an x: y was recorded on tape " + id +
+                                                 ", which is gone: a gradient needs the tape's "
+                                                 "scope");
+}
+
+TEST(Views, TheFirstSliceCountsFromTheEndToo) {
+  const Var x = Tensor({2, 2}, {1, 2, 3, 4});
+  EXPECT_EQ(list(x[-2].tensor()), (std::vector<double>{1, 2}));
+  EXPECT_EQ(list(x[-1].tensor()), (std::vector<double>{3, 4}));
+  EXPECT_NE(error_of([&] { x[-3]; }), "no error");
+  EXPECT_NE(error_of([&] { x[2]; }), "no error");
+  EXPECT_EQ(Var(Tensor({1}, {5}))[-1].item(), 5);
+}
+
+TEST(Views, AParameterIsAssignedAViewOfItself) {
+  const Var w = parameter(Tensor({2, 2}, {1, 2, 3, 4}), "w");
+  w.assign(transpose(w).tensor());
+  EXPECT_EQ(list(w.tensor()), (std::vector<double>{1, 3, 2, 4}));
+}
+
 TEST(Misuse, AssignMustFit) {
   const Var w = weights({1, 2}, "b");
   EXPECT_EQ(error_of([&] {
@@ -561,6 +648,13 @@ TEST(Misuse, FrozenOrDetachedParameterChanged) {
   EXPECT_EQ(
       error_of([&] { tape.backward(y); }),
       "backward: parameter 'frozen' was changed (version 0 to 1) while the tape still needs it");
+  const Var other = weights({1, 1}, "other");
+  other.set_trainable(false);
+  Tape third;
+  const Var u = sum(w * frozen * other);  // the second of two
+  other.assign(vector({5, 6}).tensor());
+  EXPECT_NE(error_of([&] { third.backward(u); }).find("parameter 'other' was changed"),
+            std::string::npos);
   Tape second;
   const Var z = sum(w * detach(w));
   w.assign(vector({5, 6}).tensor());
@@ -601,6 +695,21 @@ TEST(Misuse, ProductsOfAPullbackMustFit) {
         error_of([&] { tape.backward(y); }),
         "add_product: the input is (2,3), a is (2,2), b is (2,2): a.b must be a matrix of the "
         "input's shape");
+  }
+}
+
+TEST(Misuse, ProductsOfAPullbackMustHaveTheInputsDtype) {
+  const Var w = parameter(Tensor::zeros({2, 3}), "w");
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    Tape tape(mode);
+    const Var y = sum(apply(Given{[](Pullback& p) {
+                              const Var a = Tensor::zeros({2, 2}, DType::float64);
+                              const Var b = Tensor::zeros({2, 3}, DType::float64);
+                              p.add_product(0, a, b);
+                            }},
+                            w));
+    EXPECT_EQ(error_of([&] { tape.backward(y); }),
+              "add_product: operands are float32 and float64: they must have one dtype");
   }
 }
 
@@ -907,6 +1016,15 @@ TEST(Clone, HasItsOwnParametersAndKeepsTies) {
   EXPECT_EQ(list(a.tensor()), (std::vector<double>{1, 2}));
   EXPECT_EQ(copy[2].item(), 6);  // the view is a view of the copy
   EXPECT_EQ(copy[0].name(), "a");
+}
+
+TEST(Clone, WhatIsDetachedStaysSo) {
+  const Var a = weights({1, 2}, "a");
+  const std::vector<Var> copy = clone(std::vector<Var>{detach(a), a});
+  EXPECT_FALSE(copy[0].requires_grad());
+  EXPECT_TRUE(copy[1].requires_grad());
+  copy[1].assign(vector({5, 6}).tensor());
+  EXPECT_EQ(list(copy[0].tensor()), (std::vector<double>{5, 6}));
 }
 
 }  // namespace

@@ -384,6 +384,16 @@ TEST(CrossEntropy, WhatHasNoWeightLeavesNoTrace) {
 }
 
 // As softmax, which has no probabilities there either.
+// Probabilities that are a view, beside a class that is impossible.
+TEST(CrossEntropy, OfAViewOfProbabilities) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const Var x = Tensor({2, 3}, {1, -inf, 3, 4, 5, -inf}, DType::float64);
+  const Var p = Tensor({3, 2}, {0.25, 0.5, 0, 0.5, 0.75, 0}, DType::float64);  // transposed
+  const double view = cross_entropy(x, transpose(p)).item();
+  EXPECT_EQ(view, cross_entropy(x, Var(transpose(p).tensor().copy())).item());
+  EXPECT_TRUE(std::isfinite(view));
+}
+
 TEST(CrossEntropy, OfOnlyMinusInfinityIsNan) {
   const double inf = std::numeric_limits<double>::infinity();
   const Var x = Tensor({1, 2}, {-inf, -inf});
@@ -465,6 +475,12 @@ TEST(Loss, Errors) {
 
 TEST(CrossEntropy, Errors) {
   const Var x = Tensor({2, 3}, {1, 2, 3, 4, 5, 6});
+  for (const double e : {-0.1, 1.1, std::nan("")}) {
+    EXPECT_NE(error_of([&] {
+                cross_entropy(x, {0, 1}, {.label_smoothing = e});
+              }).find("label_smoothing"),
+              std::string::npos);
+  }
   EXPECT_EQ(error_of([&] {
               cross_entropy(x, {0, 1, 2});
             }),

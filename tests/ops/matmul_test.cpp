@@ -255,6 +255,8 @@ TEST(Matmul, EmptyExtents) {
   EXPECT_EQ(matmul(zeros({0, 3}), zeros({3, 2})).shape(), (Shape{0, 2}));
   EXPECT_EQ(matmul(zeros({2, 3}), zeros({3, 0})).shape(), (Shape{2, 0}));
   EXPECT_EQ(matmul(zeros({2, 0, 3}), zeros({3, 2})).shape(), (Shape{2, 0, 2}));
+  EXPECT_EQ(matmul(zeros({2, 3, 0}), zeros({0, 4})).tensor().to_vector(),
+            std::vector<double>(24, 0.0));
   EXPECT_EQ(matmul(zeros({1, 2, 0}), zeros({3, 0, 2})).tensor().to_vector(),
             std::vector<double>(12, 0.0));
   EXPECT_EQ(matmul(zeros({0, 2, 3}), zeros({1, 3, 2})).shape(), (Shape{0, 2, 2}));

@@ -170,6 +170,23 @@ TEST(Pointwise, Log1pOfComplexNumbers) {
   EXPECT_NEAR(detail::log1p(tiny).imag(), exact.imag(), 4e-24);
 }
 
+TEST(Pointwise, Expm1OfComplexNumbers) {
+  // By the complex exponential where e^z is not near 1, and by z + z^2 / 2 near 0.
+  for (const double r : {0.5, 1.0, 3.0}) {
+    for (const double angle : {-3.0, -1.5, -0.5, 0.5, 1.0, 2.0, 3.0}) {
+      const std::complex<double> z = std::polar(r, angle);
+      const std::complex<double> exact = std::exp(z) - 1.0;
+      const double bound = testing::rounding_bound(DType::float64, 8, 2 + std::exp(z.real()));
+      EXPECT_NEAR(detail::expm1(z).real(), exact.real(), bound) << z;
+      EXPECT_NEAR(detail::expm1(z).imag(), exact.imag(), bound) << z;
+    }
+  }
+  const std::complex<double> tiny(3e-9, -4e-9);
+  const std::complex<double> exact = tiny + 0.5 * tiny * tiny;
+  EXPECT_NEAR(detail::expm1(tiny).real(), exact.real(), 4e-24);
+  EXPECT_NEAR(detail::expm1(tiny).imag(), exact.imag(), 4e-24);
+}
+
 TEST(Pointwise, MinusZeroKeepsItsSign) {
   using Op = Var (*)(const Var&);
   const std::pair<const char*, Op> ops[] = {

@@ -364,6 +364,24 @@ TEST(Reduce, LongRowsAgreeWithFloat64) {
               rounding_bound(DType::float64, 3 * 100'003, sum_of_all));
 }
 
+// The leading axes of an array are summed in blocks of 256 columns.
+TEST(Reduce, SumsOfManyColumns) {
+  for (const Index cols : {255, 256, 257, 700}) {
+    std::vector<float> values;
+    for (Index i = 0; i < 3 * cols; ++i) values.push_back(static_cast<float>(i % 1000));
+    const Var x = Tensor({3, cols}, values);
+    const std::vector<double> total = sum(x, {0}).tensor().to_vector();
+    const std::vector<double> average = mean(x, {0}).tensor().to_vector();
+    for (Index j = 0; j < cols; ++j) {
+      const auto at = static_cast<std::size_t>(j), n = static_cast<std::size_t>(cols);
+      const double expected =
+          double(values[at]) + double(values[at + n]) + double(values[at + 2 * n]);
+      ASSERT_EQ(total[at], expected) << j;
+      ASSERT_EQ(average[at], static_cast<float>(expected / 3)) << j;
+    }
+  }
+}
+
 TEST(Reduce, TheGradientOfVarianceIsAsExactAsItsValue) {
   const Index n = 1000;
   for (const DType dtype : {DType::float32, DType::float64}) {

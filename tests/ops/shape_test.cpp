@@ -161,6 +161,23 @@ TEST(ShapeOps, HigherDerivatives) {
   }
 }
 
+TEST(ShapeOps, ConstantsAmongThePartsTakeTheirOwnPartOfTheGradient) {
+  const Var c = Tensor({2}, {1, 2});
+  const Var w = parameter(Tensor({3}, {3, 4, 5}));
+  const Var weights = Tensor({7}, {1, 2, 3, 4, 5, 6, 7});
+  for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
+    Tape tape(mode);
+    tape.backward(sum(concat({c, w, c}) * weights));
+    EXPECT_EQ(w.grad().to_vector(), (std::vector<double>{3, 4, 5}));
+    w.clear_grad();
+    Tape second(mode);
+    second.backward(
+        sum(stack({Var(Tensor::zeros({3})), w}) * reshape(slice(weights, 0, 0, 6), {2, 3})));
+    EXPECT_EQ(w.grad().to_vector(), (std::vector<double>{4, 5, 6}));
+    w.clear_grad();
+  }
+}
+
 TEST(ShapeOps, SeveralViewsOfOneVarShareItsGradient) {
   for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {
     const Var x = parameter(Tensor({2, 3}, {1, 2, 3, 4, 5, 6}, DType::float64));

@@ -260,6 +260,71 @@ TEST(Verdicts, TheResolutionSaysWhatHasToBeSeen) {
   EXPECT_EQ(float32check(less, x, {.resolution = 1e-6}).verdict, Verdict::ill_conditioned);
 }
 
+TEST(Verdicts, TheSeedDecidesWhatIsDrawn) {
+  const auto f = [](const Vars& in) { return std::vector<Var>{tanh(in[0]), exp(in[0])}; };
+  const std::vector<NamedVar> x{{"x", draw({3})}};
+  const auto numeric = [&](std::uint64_t seed) {
+    return gradcheck(f, x, {.seed = seed})["x"].worst.numeric;
+  };
+  EXPECT_EQ(numeric(1), numeric(1));
+  EXPECT_NE(numeric(0), numeric(1));
+  const auto bound = [&](std::uint64_t seed) {
+    return float32check(f, x, {.seed = seed})["x"].largest_bound;
+  };
+  EXPECT_EQ(bound(1), bound(1));
+  EXPECT_NE(bound(0), bound(1));
+}
+
+TEST(Verdicts, ASweepsStepsFollowTheSizeOfTheInput) {
+  const auto f = [](const Vars& in) { return Var(in[0] * in[0]); };
+  const auto first_step = [&](double x) {
+    const auto report = gradcheck(f, {{"x", vector({x})}}, {.sweep = true});
+    return report["x"].sweep.at(0).step;
+  };
+  EXPECT_EQ(first_step(1.5), 1);
+  EXPECT_EQ(first_step(1e6), 0x1p19);
+}
+
+TEST(Verdicts, TheIndexOfAWrongEntryIsThatOfTheArray) {
+  for (const Index entry : {1, 3, 5}) {
+    const auto f = [entry](const Vars& in) {
+      return mutants::corrupt(tanh(Eager(in[0])), [entry](const Eager& g) -> Var {
+        return Var(g.var() + Var(mutants::unit_like(g.var(), entry)));
+      });
+    };
+    const auto report = gradcheck(f, {{"x", draw({2, 3})}});
+    ASSERT_EQ(report["x"].wrong, 1) << report;
+    EXPECT_EQ(report["x"].worst.index, (Shape{entry / 3, entry % 3}));
+  }
+}
+
+TEST(Verdicts, AFunctionWhoseResultsChangeIsRefused) {
+  for (const Index second : {2, 4}) {
+    int calls = 0;
+    const auto f = [&](const Vars& in) {
+      return Var(slice(in[0], 0, 0, ++calls == 1 ? 3 : second));
+    };
+    EXPECT_NE(error_of([&] {
+                gradcheck(f, {{"x", draw({5})}});
+              }).find("gave 3 numbers before and gives " + std::to_string(second) + " now"),
+              std::string::npos);
+  }
+}
+
+TEST(Verdicts, AReportSaysWhereThereAreKinks) {
+  std::ostringstream text;
+  text << gradcheck([](const Vars& in) { return Var(relu(in[0])); }, {{"x", vector({-1, 0, 2})}});
+  EXPECT_NE(text.str().find("at a kink in 1 of 3 entries"), std::string::npos) << text.str();
+}
+
+TEST(Verdicts, SumsOfProductsCountTheirTerms) {
+  const auto product = [](const Vars& in) { return matmul(in[0], in[1]); };
+  const auto sum_onto = [](const Vars& in) { return affine(in[0], in[1], in[2]); };
+  const NamedVar x{"x", draw({4, 1000})}, W{"W", draw({1000, 3})}, b{"b", draw({3})};
+  EXPECT_EQ(float32check(product, {x, W}).longest_reduction, 1000);
+  EXPECT_EQ(float32check(sum_onto, {x, W, b}).longest_reduction, 1000);
+}
+
 // ------------------------------------------------------------------------- right, but hard to see
 
 /// A right gradient at one number, full and fast: never wrong.
@@ -530,6 +595,7 @@ TEST(Verdicts, AGeneratorMustBeGivenUnlessItIsTheDefault) {
   GradcheckOptions options;
   options.generators = {&own};
   EXPECT_EQ(verdict_of(f, inputs, options), Verdict::correct);
+  EXPECT_EQ(float32check(f, inputs, {.generators = {&own}}).verdict, Verdict::correct);
   const auto by_default = [](const Vars& in) { return dropout(in[0], 0.5); };
   EXPECT_EQ(verdict_of(by_default, inputs), Verdict::correct);
   const auto curved = [](const Vars& in) { return dropout(tanh(in[0]), 0.5); };
