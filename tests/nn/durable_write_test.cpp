@@ -74,6 +74,15 @@ TEST_F(DurableWrite, TheDataAreOnDiskBeforeTheirNameAndTheNameBeforeItReturns) {
             (std::vector<std::string>{"sync " + size + " bytes", "rename", "sync the folder"}));
 }
 
+TEST_F(DurableWrite, APathWithoutAFolder) {
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
+  xgrad::nn::write_safetensors("bare", file_);
+  fs::current_path(before);
+  ASSERT_EQ(calls_.names.size(), 3U);
+  EXPECT_EQ(calls_.names[2], "sync the folder");
+}
+
 TEST_F(DurableWrite, WhatCannotBeSyncedReplacesNothing) {
   xgrad::nn::write_safetensors(path_, file_);
   file_.tensors["x"] = xgrad::Tensor::zeros({10});

@@ -199,6 +199,32 @@ TEST(Fit, HistoryHasTheMeanLossesOfEachEpoch) {
   EXPECT_EQ(nn::evaluate(model, x, y, {.batch_size = 2}), 6);
 }
 
+TEST(Fit, ValidatesByTheLossItTrainsOn) {
+  Slope model;
+  const Tensor x = Tensor::full({4}, 1), y = Tensor({4}, {0, 1, 3, 4});
+  const auto nothing = [](const std::vector<Var>& parameters) {
+    return std::make_unique<optim::SGD>(parameters, optim::SGDOptions{.lr = 0});
+  };
+  const nn::History history =
+      nn::fit(model, x, y, {.loss = mae, .optimizer = nothing, .validation = {x, y}});
+  EXPECT_EQ(history.loss, std::vector<double>{2});
+  EXPECT_EQ(history.val_loss, std::vector<double>{2});
+}
+
+/// Of the user's own, built by the shape of a sample.
+struct BuiltBySample : nn::Module {
+  void build(const Shape& sample, DType) { *seen = sample; }
+  Var operator()(const Var& x) const { return w * x; }
+  Var w = param("w", Tensor::zeros({}));
+  std::shared_ptr<Shape> seen = std::make_shared<Shape>();
+};
+
+TEST(Fit, BuildsAModelOfTheUsersForASample) {
+  BuiltBySample model;
+  nn::fit(model, Tensor::zeros({6, 4, 3}), Tensor::zeros({6, 4, 3}));
+  EXPECT_EQ(to_string(*model.seen), "(4,3)");
+}
+
 TEST(Fit, TheSplitTakesTheLastSamplesForValidation) {
   const Tensor x = counting({10});
   Slope model;
@@ -505,6 +531,10 @@ TEST(Fit, LearnsClasses) {
               nn::fit(model, x, Tensor::full({60}, 0.5), options);
             }).find("0.500000 is not a whole number"),
             std::string::npos);
+  // What cross_entropy ignores may be a target.
+  const Tensor ignored = y.copy();
+  std::fill_n(ignored.mutable_data<float>(), 30, -100.0f);
+  EXPECT_TRUE(std::isfinite(nn::evaluate(model, x, ignored, {.loss = cross_entropy})));
 }
 
 TEST(Fit, Optimisers) {
@@ -712,7 +742,7 @@ TEST(ProgressBar, TellsTheTimeLeft) {
          .epoch_ended = epoch_ended,
          .last = epoch == 2,
          .loss = 1,
-         .val_loss = {},
+         .val_loss = epoch_ended ? std::optional(0.5) : std::nullopt,
          .seconds = seconds,
          .optimizer = optimizer});
     const std::string text = out.str();
@@ -722,6 +752,7 @@ TEST(ProgressBar, TellsTheTimeLeft) {
        {"first", "second, after one that ended", "third, after one that did not"}) {
     SCOPED_TRACE(training);
     EXPECT_EQ(shown(1, 2, false, 30), "1:30");
+    EXPECT_EQ(out.str().find("val_loss"), std::string::npos);  // of the training before
     EXPECT_EQ(shown(1, 4, false, 60), "1:00");
     EXPECT_EQ(shown(1, 4, true, 60), "1:00");
     EXPECT_EQ(shown(2, 2, false, 60), "0:40");

@@ -161,6 +161,14 @@ TEST(Gradcheck, FindsWhatIsWrongOnlyWithLengths) {
   EXPECT_TRUE(gradcheck(net, x));
   EXPECT_EQ(gradcheck(net, x, {}, {4, 2}).verdict, Verdict::wrong);
   EXPECT_EQ(gradcheck(net, x, {}, {4, 2}, {.fast = true}).verdict, Verdict::wrong);
+  EXPECT_TRUE(gradgradcheck(net, x));
+  EXPECT_EQ(gradgradcheck(net, x, {}, {4, 2}).verdict, Verdict::wrong);
+  // What lies behind the ends is not read in float32 either.
+  const Tensor padded = x.tensor().copy();
+  std::fill_n(padded.mutable_data<float>() + 3 * 6 + 3, 3, std::nanf(""));
+  nn::LSTM lstm(3, 2);
+  EXPECT_TRUE(float32check(lstm, padded, {}, {4, 3}));
+  EXPECT_FALSE(float32check(lstm, padded));
 }
 
 TEST(Gradcheck, ARecurrentWeightThatSeesOnlyZerosIsZero) {

@@ -234,10 +234,42 @@ TEST(Module, FreezingExcludesFromTraining) {
   EXPECT_FALSE(net.first.W.has_grad());
   EXPECT_FALSE(net.first.b.has_grad());
   EXPECT_TRUE(net.second.W.has_grad());
+  const Index count = net.parameter_count();
   net.freeze();
+  EXPECT_EQ(net.parameter_count(), count);
   for (const Var& p : net.parameters()) EXPECT_FALSE(p.trainable());
   net.freeze(false);
   for (const Var& p : net.parameters()) EXPECT_TRUE(p.trainable());
+}
+
+TEST(Init, EveryLayerTakesTheInitializersItIsGiven) {
+  const auto all = [](const Var& p, double value) {
+    return p.tensor().to_vector() == std::vector<double>(static_cast<std::size_t>(p.size()), value);
+  };
+  EXPECT_TRUE(all(nn::Embedding(4, 3, {.init = nn::constant(2)}).W, 2));
+  const nn::Linear linear(3, 4, {.weight_init = nn::constant(2), .bias_init = nn::constant(3)});
+  EXPECT_TRUE(all(linear.W, 2));
+  EXPECT_TRUE(all(linear.b, 3));
+  const nn::LSTMCell lstm(3, 4, {.input_init = nn::constant(1), .recurrent_init = nn::constant(2)});
+  EXPECT_TRUE(all(lstm.Wx, 1));
+  EXPECT_TRUE(all(lstm.Wh, 2));
+  const nn::RNNCell rnn(3, 4, {.input_init = nn::constant(1), .recurrent_init = nn::constant(2)});
+  EXPECT_TRUE(all(rnn.Wx, 1));
+  EXPECT_TRUE(all(rnn.Wh, 2));
+  for (const bool reset_after : {true, false}) {
+    const nn::GRUCell gru(3, 4,
+                          {.reset_after = reset_after,
+                           .input_init = nn::constant(1),
+                           .recurrent_init = nn::constant(2)});
+    EXPECT_TRUE(all(gru.Wx, 1));
+    EXPECT_TRUE(all(gru.Wh, 2));
+  }
+}
+
+TEST(Dropout, APartBelowOneMayBeDropped) {
+  EXPECT_NE(error_of([] { nn::Dropout(1); }), "no error");
+  EXPECT_NE(error_of([] { nn::Dropout(-0.1); }), "no error");
+  EXPECT_NE(error_of([] { nn::Dropout(std::nan("")); }), "no error");
 }
 
 TEST(Module, ConvertsAllParameters) {

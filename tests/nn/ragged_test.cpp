@@ -210,6 +210,23 @@ TEST(Ragged, EachRowOfACellThatIsSingularAtZeroIsItsSoloRun) {
   check_cell<ProjectingCell>({nan, 0, -1});
 }
 
+TEST(Ragged, AViewOfXIsTakenAsItsCopy) {
+  const nn::LSTM lstm(2, 3);
+  const Var x = Generator(2).normal({2, 4, 2}, 0, 1);  // batch first
+  const Var turned = transpose(x, {1, 0, 2});
+  const std::vector<Index> lengths{4, 2};
+  EXPECT_EQ(lstm(turned, {}, lengths).outputs.tensor().to_vector(),
+            lstm(Var(turned.tensor().copy()), {}, lengths).outputs.tensor().to_vector());
+}
+
+TEST(Ragged, SecondDerivatives) {
+  nn::LSTM lstm(2, 3, {.bidirectional = true});
+  const Var x = Generator(2).normal({4, 2, 2}, 0, 1, DType::float64);
+  const auto report = gradgradcheck(lstm, x, {}, {4, 2}, {.fast = true});
+  EXPECT_EQ(report.verdict, Verdict::correct) << report;
+  EXPECT_EQ(report["x"].verdict, Verdict::correct) << report;
+}
+
 TEST(Ragged, GradientsBehindTheEndsAreNotRead) {
   const nn::LSTM lstm(2, 3, {.layers = 2, .bidirectional = true});
   const Var x = parameter(Tensor::full({4, 2, 2}, 0.5));

@@ -135,6 +135,19 @@ TEST(FlightRecorder, TheReverseDirectionCountsTheStepsOfX) {
   EXPECT_TRUE(error->place.reverse);
 }
 
+TEST(FlightRecorder, TheReverseDirectionAloneIsNamedToo) {
+  nn::RNN net(3, 4, {.reverse = true});
+  net.cells()[0].Wh.assign(Tensor::full({4, 4}, 3e38));
+  const FlightRecorder recorder;
+  const auto error = found_in([&] {
+    const Tape tape;
+    net(Generator(1).normal({6, 2, 3}, 0, 1));
+  });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->place.scopes, "layer 0, reverse, step 4");
+  EXPECT_TRUE(error->place.reverse);
+}
+
 TEST(FlightRecorder, TheProjectionIsInNoStep) {
   std::vector<double> values(50 * 2 * 3, 0.5);
   values[100] = inf;

@@ -84,6 +84,71 @@ TEST(Recurrent, DetachEndsTheGradient) {
   const auto second = lstm(Var(Tensor::full({2, 1, 3}, 0.25)), detach(first.last));
   tape.backward(sum(second.outputs));
   EXPECT_FALSE(x.has_grad());
+  // Of every layer, and of every member of a state.
+  nn::Recurrent<WideCell> wide(3, 4, {.layers = 2});
+  Tape other;
+  for (auto state : detach(wide(x).last)) {
+    for (const Var* member : nn::members(state)) EXPECT_FALSE(member->requires_grad());
+  }
+}
+
+/// Three members, of which the cell gives back the last.
+struct TripleCell : nn::Module {
+  TripleCell(Index input, Index hidden) : W(param("W", nn::glorot()({input, hidden}))) {}
+  struct State {
+    Var a, b, c;
+  };
+  State zero_state(Index batch) const {
+    const Var z = Tensor::zeros({batch, W.shape()[1]}, dtype());
+    return {z, z, z};
+  }
+  State step(const Var& x, const State& s) const { return {matmul(x, W), s.a, s.b + 0.5 * s.c}; }
+  Var output(const State& s) const { return s.c; }
+  Var W;
+};
+
+TEST(Recurrent, AStateOfThreeMembers) {
+  nn::Recurrent<TripleCell> net(2, 3);
+  net.to(DType::float64);
+  const Var x = draw({5, 2, 2});
+  // With lengths each row is what it is alone.
+  const auto both = net(x, {}, {5, 3});
+  const auto alone = net(slice(slice(x, 1, 1, 2), 0, 0, 3));
+  expect_equal(slice(both.last[0].c, 0, 1, 2), alone.last[0].c);
+  expect_equal(slice(both.last[0].b, 0, 1, 2), alone.last[0].b);
+  const Tape tape;
+  EXPECT_FALSE(detach(net(x).last)[0].c.requires_grad());
+  EXPECT_EQ(gradcheck(net, x, {{draw({2, 3}), draw({2, 3}), draw({2, 3})}})["state0[2]"].verdict,
+            Verdict::correct);
+}
+
+/// Throws in one of its steps.
+struct TiringCell : TripleCell {
+  using TripleCell::TripleCell;
+  State step(const Var& x, const State& s) const {
+    if (++*steps == 3) throw Error("too tired");
+    return TripleCell::step(x, s);
+  }
+  std::shared_ptr<int> steps = std::make_shared<int>(0);
+};
+
+TEST(Recurrent, AnErrorInALaterStepNamesTheCell) {
+  const nn::Recurrent<TiringCell> net(2, 3);
+  EXPECT_EQ(error_of([&] { net(Tensor::zeros({5, 2, 2})); }), "recurrent: layer0: too tired");
+}
+
+TEST(Recurrent, LengthsAndCellsMustBeAsMany) {
+  const nn::LSTM net(3, 4);
+  EXPECT_EQ(error_of([&] {
+              net(Tensor::zeros({2, 2, 3}), {}, {1, 2, 2});
+            }),
+            "recurrent: x is (2,2,3): 3 lengths for a batch of 2");
+  const nn::LSTMCell cell(4, 4);
+  EXPECT_EQ(error_of([&] {
+              nn::LSTM({cell, cell, cell}, {.layers = 2});
+            }),
+            "recurrent: 3 cells for 2 layers: there must be 2");
+  EXPECT_NE(error_of([&] { nn::LSTM({cell}, {.layers = 2}); }), "no error");
 }
 
 TEST(Recurrent, TakesLengthsAndAStateAsTheyAreTyped) {

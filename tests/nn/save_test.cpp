@@ -60,6 +60,15 @@ TEST_F(SaveTest, LoadGivesBackWhatSaveWrote) {
   EXPECT_GT(loaded.first.W.version(), version);
 }
 
+TEST_F(SaveTest, FrozenParametersAreLoadedToo) {
+  const Net saved;
+  nn::save(path(), saved);
+  Net loaded;
+  loaded.freeze();
+  nn::load(path(), loaded);
+  expect_same_values(loaded, saved);
+}
+
 TEST_F(SaveTest, WritesTheParametersUnderTheirNames) {
   nn::save(path(), Net());
   const nn::SafetensorsFile file = nn::read_safetensors(path());

@@ -219,6 +219,19 @@ TEST(Sequential, BuildingDrawsNothingForDropout) {
             without.parameters()[0].tensor().to_vector());
 }
 
+TEST(Sequential, BuildingIsNotRecorded) {
+  const Var x = numbers({2, 4, 1});
+  nn::Sequential model({layers::LSTM(3), layers::Dense(1)});
+  const auto recorded = [&] {
+    const Tape tape;
+    model(x);
+    return tape.size();
+  };
+  const std::size_t first = recorded();
+  EXPECT_EQ(first, recorded());
+  EXPECT_GT(first, 0u);
+}
+
 TEST(Sequential, TakesTheDtypeOfTheData) {
   nn::Sequential model({layers::LSTM(3), layers::Dense(1)});
   EXPECT_EQ(model(Tensor::zeros({2, 4, 1}, DType::float64)).dtype(), DType::float64);

@@ -149,6 +149,26 @@ TEST_F(SafetensorsTest, EveryTensorIsAlignedInTheFile) {
   }
 }
 
+// An empty tensor may lie where another begins.
+TEST_F(SafetensorsTest, EmptyTensorsOfEveryName) {
+  SafetensorsFile file;
+  file.tensors["a"] = Tensor({1}, {1});
+  file.tensors["b"] = Tensor::zeros({0});
+  file.tensors["z"] = Tensor::zeros({0}, DType::float64);
+  write_safetensors(path(), file);
+  EXPECT_EQ(read_safetensors(path()).tensors.size(), 3U);
+}
+
+TEST_F(SafetensorsTest, APathWithoutAFolderIsInTheCurrentOne) {
+  const fs::path before = fs::current_path();
+  fs::current_path(path().parent_path());
+  spill("bare.tmp-1-2", "");
+  write_safetensors("bare", example());
+  EXPECT_EQ(files(), 1U);  // what a killed process left is gone
+  EXPECT_EQ(read_safetensors("bare").tensors.size(), 4U);
+  fs::current_path(before);
+}
+
 TEST_F(SafetensorsTest, WritesViewsInRowMajorOrder) {
   const Tensor matrix({2, 3}, {1, 2, 3, 4, 5, 6});
   SafetensorsFile file;
@@ -249,6 +269,7 @@ TEST_F(SafetensorsTest, ErrorsNameTheReason) {
   expect("tensor 'x' has no shape", assemble(tensor("F32", "[-1]", "[0,4]"), four));
   expect("tensor 'x' has no shape", assemble(tensor("F32", "[1.0]", "[0,4]"), four));
   expect("tensor 'x' has no data_offsets", assemble(tensor("F32", "[1]", "[4]"), four));
+  expect("tensor 'x' has no data_offsets", assemble(tensor("F32", "[1]", "[0,4,9]"), four));
   expect("tensor 'x' has dtype 'I64': must be F32", assemble(tensor("I64", "[1]", "[0,4]"), four));
   expect("tensor 'x' has 9 axes", assemble(tensor("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), four));
   expect("lies at bytes 0 to 5 of 4", assemble(tensor("F32", "[1]", "[0,5]"), four));

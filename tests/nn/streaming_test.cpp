@@ -57,6 +57,51 @@ TEST(Streaming, AgreesWithTheForwardPassOfTraining) {
   }
 }
 
+/// An output of its own: twice the second of three members, which are shifted.
+struct ThreeCell : nn::Module {
+  ThreeCell(Index input, Index hidden) : W(param("W", nn::glorot()({input, hidden}))) {}
+  struct State {
+    Var a, b, c;
+  };
+  State zero_state(Index batch) const {
+    const Var z = Tensor::zeros({batch, W.shape()[1]}, dtype());
+    return {z, z, z};
+  }
+  State step(const Var& x, const State& s) const { return {tanh(matmul(x, W) + s.c), s.a, s.b}; }
+  Var output(const State& s) const { return s.b * 2.0; }
+  Var W;
+};
+
+TEST(Streaming, GivesTheCellsOutput) {
+  nn::Recurrent<ThreeCell> net(3, 4, {.layers = 2});
+  net.to(DType::float64);
+  const Var x = default_generator().normal({7, 2, 3}, 0, 1, DType::float64);
+  const Var outputs = net(x).outputs;
+  auto states = net.zero_state(2);
+  for (Index t = 0; t < 7; ++t) {
+    const std::vector<double> y = net.step(x[t], states).tensor().to_vector();
+    const std::vector<double> expected = outputs[t].tensor().to_vector();
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      ASSERT_NEAR(y[i], expected[i],
+                  testing::rounding_bound(DType::float64, testing::recurrent_roundings(7, 8), 2));
+    }
+  }
+}
+
+TEST(Streaming, ARecorderKnowsTheLayer) {
+  nn::RNN net(3, 4, {.layers = 2});
+  net.cells()[1].b.assign(Tensor::full({4}, std::numeric_limits<double>::infinity()));
+  const FlightRecorder recorder;
+  const Tape tape;
+  auto states = net.zero_state(2);
+  try {
+    net.step(Tensor::zeros({2, 3}), states);
+    ADD_FAILURE() << "nothing was found";
+  } catch (const NonFiniteError& error) {
+    EXPECT_EQ(error.place.layer, 1);
+  }
+}
+
 TEST(Streaming, IsRecordedLikeAnyOp) {
   nn::LSTM net(3, 4, {.layers = 2});
   net.to(DType::float64);

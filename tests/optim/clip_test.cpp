@@ -125,6 +125,16 @@ TEST(ClipValue, ClipsEachElement) {
   }
 }
 
+TEST(ClipValue, ChangesAllOrNone) {
+  const Var real = with_gradient({2.0});
+  const Var complex = parameter(Tensor::zeros({1}, DType::complex128));
+  complex.add_grad(Tensor::full({1}, 2, DType::complex128));
+  EXPECT_NE(error_of([&] { optim::clip_value({real, complex}, 0.5); }), "no error");
+  EXPECT_EQ(gradient_of(real)[0], 2.0);
+  EXPECT_NE(error_of([&] { optim::clip_value({real}, std::nan("")); }), "no error");
+  EXPECT_EQ(gradient_of(real)[0], 2.0);
+}
+
 TEST(Clip, ChecksItsArguments) {
   const Var p = with_gradient({1.0});
   EXPECT_EQ(error_of([&] { optim::clip_norm({p}, -1.0); }),

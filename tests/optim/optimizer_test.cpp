@@ -364,6 +364,75 @@ TEST(State, HoldsStepsAndMoments) {
   EXPECT_EQ(state.at("0.v").to_vector(), (std::vector<double>{1.0, 4.0}));
 }
 
+TEST(Step, TakesTheRateOfTheMoment) {
+  const auto step_sizes = [](auto make) {
+    const Var p = parameter(numbers({0.0}));
+    auto optimizer = make(std::vector<Var>{p});
+    std::vector<double> sizes;
+    for (const double rate : {0.5, 0.0, 0.25}) {
+      const double before = p.item();
+      optimizer.set_learning_rate(rate);
+      p.add_grad(numbers({1.0}));
+      optimizer.step();
+      sizes.push_back(std::abs(p.item() - before));
+    }
+    return sizes;
+  };
+  for (const std::vector<double>& sizes :
+       {step_sizes([](const auto& p) { return SGD(p, {.lr = 9}); }),
+        step_sizes([](const auto& p) { return Adam(p, {.lr = 9}); }),
+        step_sizes([](const auto& p) { return AdamW(p, {.lr = 9, .weight_decay = 0}); }),
+        step_sizes([](const auto& p) { return RMSprop(p, {.lr = 9}); })}) {
+    EXPECT_GT(sizes[0], 0.1);
+    EXPECT_LT(sizes[0], 6);  // 9 would be at least that
+    EXPECT_EQ(sizes[1], 0);
+    EXPECT_GT(sizes[2], 0.05);
+  }
+}
+
+TEST(Step, EpsIsThatOfTheOptions) {
+  // m / (sqrt(v) + eps) is 1 / 4 after the first step with a gradient of 1, corrected.
+  const auto moved = [](auto make) {
+    const Var p = parameter(numbers({0.0}));
+    auto optimizer = make(std::vector<Var>{p});
+    p.add_grad(numbers({1.0}));
+    optimizer.step();
+    return p.item();
+  };
+  const double bound = testing::rounding_bound(DType::float64, 16);
+  EXPECT_NEAR(moved([](const auto& p) { return Adam(p, {.lr = 1, .eps = 3}); }), -0.25, bound);
+  EXPECT_NEAR(moved([](const auto& p) { return AdamW(p, {.lr = 1, .eps = 3}); }), -0.25, bound);
+  EXPECT_NEAR(moved([](const auto& p) { return RMSprop(p, {.lr = 1, .alpha = 0.75, .eps = 3.5}); }),
+              -0.25, bound);
+}
+
+TEST(State, ReplacesAllThatWasThere) {
+  const Var p = parameter(numbers({1.0})), q = parameter(numbers({1.0}));
+  Adam one({p, q});
+  p.add_grad(numbers({1.0}));
+  one.step();
+  const auto state = one.state();  // of p alone
+  p.add_grad(numbers({5.0}));
+  q.add_grad(numbers({5.0}));
+  one.step();
+  one.load_state(state);
+  EXPECT_EQ(one.steps(), 1u);
+  const auto again = one.state();
+  ASSERT_EQ(again.size(), state.size());
+  for (const auto& [name, tensor] : state) {
+    EXPECT_EQ(again.at(name).to_vector(), tensor.to_vector()) << name;
+  }
+}
+
+TEST(Step, ASkippedOneClearsTheGradientsOfFrozenParametersToo) {
+  const Var p = parameter(numbers({1.0}));
+  p.add_grad(numbers({1.0}));
+  p.set_trainable(false);
+  const SGD sgd({p});
+  sgd.clear_grad();
+  EXPECT_FALSE(p.has_grad());
+}
+
 TEST(State, IsRefusedWhereItDoesNotFit) {
   const Var p = parameter(numbers({1.0, 2.0}), "w");
   const auto trained = [&] {

@@ -117,6 +117,14 @@ TEST(Plateau, ItsOptions) {
   EXPECT_EQ(losses_until_reduction({.threshold = 0.4, .absolute = true}, 99.5), 12);
 }
 
+TEST(Plateau, MayBeResumedBeforeItsFirstLoss) {
+  const optim::PlateauSchedule fresh({.lr = 0.5});
+  optim::PlateauSchedule resumed({.lr = 0.25});
+  resumed.load_state(fresh.state());
+  EXPECT_EQ(resumed.rate(), 0.5);
+  EXPECT_EQ(resumed.observe(1e300), 0.5);  // any loss is the best so far
+}
+
 TEST(Plateau, RefusesAForeignState) {
   optim::PlateauSchedule plateau({.lr = 0.5});
   const auto refusal = [&](const Tensor& state) {
@@ -152,6 +160,8 @@ TEST(Schedule, ChecksItsOptions) {
             "CosineSchedule: total is 5: it must be above warmup, 5");
   EXPECT_EQ(error_of([] { CosineSchedule({.total = 5, .floor = 1.5}); }),
             "CosineSchedule: floor is 1.5: it must be in [0, 1]");
+  EXPECT_EQ(error_of([] { CosineSchedule({.total = 5, .floor = -0.5}); }),
+            "CosineSchedule: floor is -0.5: it must be in [0, 1]");
   EXPECT_EQ(error_of([] { PlateauSchedule({.lr = -1}); }),
             "PlateauSchedule: lr is -1: it must be finite and at least 0");
   EXPECT_EQ(error_of([] { PlateauSchedule({.factor = 1}); }),
