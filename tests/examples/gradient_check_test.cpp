@@ -138,6 +138,7 @@ TEST_F(GradientCheck, PicturesTheErrors) {
   const Ended blocks = run(arguments);
   const Ended ascii = run(arguments, "C");
   EXPECT_TRUE(std::all_of(ascii.out.begin(), ascii.out.end(), [](char c) { return c > 0; }));
+  EXPECT_EQ(run(arguments, "C.utf8").out, blocks.out);  // another spelling
   const auto plain = matches(ascii.out, "^  (\\S+) +([.:=+*#@-]{21})  least (\\S+) at step \\S+$");
   EXPECT_EQ(
       matches(blocks.out, "^  (\\S+) +(?:▁|▂|▃|▄|▅|▆|▇|█){21}  least (\\S+) at step \\S+$").size(),
@@ -179,6 +180,8 @@ TEST_F(GradientCheck, TheDrawingIsWellFormed) {
     const std::string points = curve[1];
     const auto each = matches(points, "([0-9.]+),([0-9.]+) ");
     EXPECT_EQ(each.size(), 21U);
+    // From the smallest step to the largest.
+    EXPECT_LT(std::stod(each.front()[1]), std::stod(each.back()[1]));
     for (const auto& point : each) {
       EXPECT_LT(std::stod(point[1]), width);
       EXPECT_LT(std::stod(point[2]), height);
@@ -195,6 +198,10 @@ TEST_F(GradientCheck, ChecksWhatItIsTold) {
   EXPECT_EQ(count(elements(slurp(svg())), "polyline"), 6U + 7U);
   EXPECT_TRUE(contains(ended.out, "gradcheck: correct, 33 entries checked one by one"))
       << ended.out;
+  // x is (steps, batch, inputs).
+  const Ended sequence = run({"--cell", "lstm-sequence", "--steps", "5", "--batch", "2", "--inputs",
+                              "3", "--hidden", "4", "--no-svg"});
+  EXPECT_EQ(matches(sequence.out, "^  x +\\(5,2,3\\) ").size(), 1U) << sequence.out;
 }
 
 TEST_F(GradientCheck, SmallestSizesAndFastMode) {

@@ -132,6 +132,14 @@ TEST_F(KerasSequential, ForecastsAColumnOfAFile) {
   EXPECT_LT(lstm.first, 0.5 * std::min(last, seasonal));  // this series has no noise
 }
 
+TEST_F(KerasSequential, TheSeasonIsTheOneThatIsGiven) {
+  const Ended ended = run_on(table(60), {"--test", "12", "--season", "6"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  double expected = 0;
+  for (int i = 48; i < 60; ++i) expected += std::abs(sales(i) - sales(i - 6)) / 12;
+  EXPECT_NEAR(errors_of(ended.out, "seasonal \\(6 back\\)").first, expected, 1e-3 * expected);
+}
+
 // Positive values whose changes do not grow with them are no reason for logarithms.
 TEST_F(KerasSequential, AnAdditiveSeriesStaysOnTheLinearScale) {
   std::string content = "Month,Sales\n";
@@ -244,6 +252,20 @@ TEST_F(KerasSequential, DrawsSeriesAndForecast) {
   EXPECT_NE(drawing.find(">Sales<"), std::string::npos);
   EXPECT_NE(drawing.find(">test from " + month(48) + "<"),
             std::string::npos);  // where the test begins
+}
+
+TEST_F(KerasSequential, DrawsTheEndOfALongSeries) {
+  // A begin that does not change is not in the picture.
+  std::string content = "Month,Sales\n";
+  for (int i = 0; i < 200; ++i) content += row(month(i), i < 80 ? "7" : std::to_string(sales(i)));
+  ASSERT_EQ(run_on(content, {"--test", "12"}).status, 0);
+  const std::string drawing = slurp(svg());
+  std::smatch curve;
+  ASSERT_TRUE(std::regex_search(drawing, curve,
+                                std::regex("points=\"[^,]*,([^ ]*) [^,]*,([^ ]*) [^,]*,([^ ]*) ")));
+  EXPECT_NE(curve[1], curve[2]);
+  EXPECT_NE(curve[2], curve[3]);
+  EXPECT_NE(drawing.find(">" + month(80) + "<"), std::string::npos);
 }
 
 TEST_F(KerasSequential, EmptySvgDrawsNothing) {

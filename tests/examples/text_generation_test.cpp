@@ -53,6 +53,14 @@ std::string sample_text(std::size_t words, unsigned seed = 1) {
   return text;
 }
 
+/// So many letters in random order.
+std::string sample_ascii(std::size_t letters) {
+  std::mt19937 random(6);
+  std::string text;
+  for (std::size_t i = 0; i < letters; ++i) text += static_cast<char>('a' + random() % 8);
+  return text;
+}
+
 std::size_t code_points(const std::string& text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
@@ -287,6 +295,34 @@ TEST_F(TextGenerationTest, PartsOfUnequalSizeAddUpToTheGradientOfTheBatch) {
   EXPECT_LT(difference, 1e-3 * size);
 }
 
+TEST_F(TextGenerationTest, DropoutActsBehindEveryLayer) {
+  // By the random numbers that a step has drawn.
+  const auto generators = [&](const std::string& layers) {
+    train("model", {"--steps", "1", "--layers", layers, "--dropout", "0.3"});
+    return xgrad::nn::read_safetensors(folder / "model").metadata.at("training.generators");
+  };
+  EXPECT_NE(generators("1"), generators("2"));
+}
+
+// With a text that windows fill up, and weights that stay as they are, epochs are alike.
+TEST_F(TextGenerationTest, EveryEpochBeginsWithoutAState) {
+  constexpr std::size_t windows = 5;
+  spill(folder / "text", sample_ascii(268));  // floor(0.9 * 268) = 5 * 48 + 1
+  const auto state = [&](std::size_t steps) {
+    train("model", {"--steps", std::to_string(steps), "--lr", "0", "--dropout", "0"});
+    return xgrad::nn::read_safetensors(folder / "model").tensors.at("training.state.0").to_vector();
+  };
+  EXPECT_EQ(state(2), state(windows + 2));
+  EXPECT_NE(state(1), state(2));
+}
+
+TEST_F(TextGenerationTest, ATextOfOneWindowNeedsOneCharacterMore) {
+  spill(folder / "text", sample_ascii(55));  // floor(0.9 * 55) = 4 * 12 + 1
+  train("model", {"--steps", "3"});
+  spill(folder / "text", sample_ascii(54));
+  expect_error(training("m", {"--steps", "3"}), "one window takes batch * seq-len + 1 = 49");
+}
+
 TEST_F(TextGenerationTest, EpochsAndMinutesNameTheirSteps) {
   const auto characters =
       static_cast<std::int64_t>(std::floor(0.9 * static_cast<double>(code_points(text))));
@@ -435,6 +471,39 @@ TEST_F(TextGenerationTest, ResumingSaysWhenANewScheduleStarts) {
                        "since the text of the corpus is another"));
 }
 
+// Characters whose codes end with the same byte are others.
+TEST_F(TextGenerationTest, ResumingKnowsATextByAllOfItsCharacters) {
+  std::string one, other;
+  for (std::size_t i = 0; i < 400; ++i) {
+    const bool first = i % 3 == 0 || i % 7 == 0;
+    one += first ? "a" : "\u0161";  // 0x61 and 0x161
+    other += first ? "\u0161" : "a";
+  }
+  spill(folder / "text", one);
+  Process process(command(training("model", {"--steps", "100000", "--save-seconds", "0"})));
+  ASSERT_TRUE(process.wait_until([&] { return fs::exists(folder / "model"); }));
+  process.send(SIGINT);
+  ASSERT_EQ(process.wait().status, 130);
+  spill(folder / "text", other);
+  Process resumed(command({"train", "--resume", folder / "model"}));
+  EXPECT_TRUE(resumed.wait_until([&] {
+    return contains(resumed.error_output(), "the text of the corpus is another");
+  })) << resumed.error_output();
+}
+
+TEST_F(TextGenerationTest, TheCommandThatGoesOnIsOneForAShell) {
+  const std::string name = folder / "it's a model";
+  Process process(command(training("it's a model", {"--steps", "100000", "--save-seconds", "0"})));
+  ASSERT_TRUE(process.wait_until([&] { return fs::exists(name); }));
+  process.send(SIGINT);
+  const Ended ended = process.wait();
+  ASSERT_EQ(ended.status, 130);
+  std::smatch match;
+  ASSERT_TRUE(std::regex_search(ended.err, match, std::regex("Go on with\n  (.*)\n"))) << ended.err;
+  const Ended again = run({"/bin/sh", "-c", match[1].str() + " --steps 3"});
+  EXPECT_EQ(again.status, 0) << again.err;
+}
+
 TEST_F(TextGenerationTest, ResumingRemembersWhereTheCorpusIsNow) {
   const Words eternal = training("model", {"--steps", "1000000"});
   const auto interrupted = [&](const Words& words) {
@@ -474,7 +543,7 @@ TEST_F(TextGenerationTest, KeepsTheBestValidatedWeights) {
   const Ended evaluated = run(command({"evaluate", folder / "model", folder / "rest"}));
   EXPECT_EQ(last_line(evaluated.out, "evaluation: "), scores);
 
-  // They survive an interruption that comes after them.
+  // They survive an interruption that comes after them, and a new schedule that is worse.
   Process process(command(training("resumed", arguments)));
   ASSERT_TRUE(process.wait_until([&] {
     const std::string shown = process.error_output();
@@ -482,6 +551,11 @@ TEST_F(TextGenerationTest, KeepsTheBestValidatedWeights) {
   }));
   process.send(SIGINT);
   ASSERT_EQ(process.wait().status, 130);
+  const Ended worse = run(command({"train", "--resume", folder / "resumed", "--out",
+                                   folder / "worse", "--steps", "1", "--lr", "1"}));
+  EXPECT_EQ(last_line(worse.out, "validation: "), scores);
+  const Ended kept = run(command({"evaluate", folder / "worse", folder / "rest"}));
+  EXPECT_EQ(last_line(kept.out, "evaluation: "), scores);
   ASSERT_EQ(run(command({"train", "--resume", folder / "resumed"})).status, 0);
   EXPECT_TRUE(slurp(folder / "resumed") == slurp(folder / "model"));
 }
@@ -540,6 +614,37 @@ TEST_F(TextGenerationTest, GenerateSamplesAsAsked) {
   }
   EXPECT_GT(letters(all), 8);
   EXPECT_LE(letters(three), 4 + 6);  // with the line break; a character may have four bytes
+}
+
+TEST_F(TextGenerationTest, WithoutAPromptItBeginsALine) {
+  spill(folder / "text", text + "\tend");  // a character before the line break
+  train("model", {"--steps", "200"});
+  const Words likeliest{"--length", "40", "--temperature", "0"};
+  EXPECT_EQ("\n" + generate(likeliest), generate(likeliest + Words{"--prompt", "\n"}));
+}
+
+TEST_F(TextGenerationTest, NothingIsDroppedWhileItGenerates) {
+  train("model", {"--steps", "200"});
+  const Words options{"--length", "60", "--temperature", "0.5"};
+  const std::string plain = generate(options);
+  auto file = xgrad::nn::read_safetensors(folder / "model");
+  file.metadata.at("dropout") = "0.9";
+  xgrad::nn::write_safetensors(folder / "model", file);
+  EXPECT_EQ(generate(options), plain);
+}
+
+TEST_F(TextGenerationTest, AModelThatGivesNoNumbersIsNamed) {
+  train("model", {"--steps", "1"});
+  auto file = xgrad::nn::read_safetensors(folder / "model");
+  auto& bias = file.tensors.at("model.head.b");
+  std::vector<float> values;
+  for (const double x : bias.to_vector()) values.push_back(static_cast<float>(x));
+  values[1] = std::nanf("");
+  bias = xgrad::Tensor(bias.shape(), values);
+  xgrad::nn::write_safetensors(folder / "model", file);
+  const Ended ended = run(command({"generate", folder / "model"}));
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_TRUE(contains(ended.err, "the model's output is not finite")) << ended.err;
 }
 
 // A model whose output is its bias, whatever came before, writes characters of known probability.
@@ -730,6 +835,8 @@ TEST_F(TextGenerationTest, TheShapeOfAModelCannotChange) {
   train("model");
   expect_error({"train", "--resume", folder / "model", "--hidden", "32"},
                "--hidden 32: " + folder / "model was made with 24");
+  expect_error({"train", "--resume", folder / "model", "--cell", "gru"},
+               "--cell gru: " + folder / "model was made with lstm");
 }
 
 TEST_F(TextGenerationTest, ModelsThatCannotBeWrittenAreNamed) {
