@@ -3,8 +3,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <xgrad/core/flight_recorder.hpp>
 #include <xgrad/core/random.hpp>
-#include <xgrad/core/recorder.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/nn/lstm.hpp>
 #include <xgrad/ops/loss.hpp>

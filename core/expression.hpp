@@ -4,8 +4,9 @@
 #include <type_traits>
 #include <utility>
 
-#include <xgrad/core/pointwise_kernel.hpp>
-#include <xgrad/core/pointwise_op.hpp>
+#include <xgrad/core/kernels/expression_tree.hpp>
+#include <xgrad/core/kernels/pointwise_kernel.hpp>
+#include <xgrad/core/runtime/pool.hpp>
 #include <xgrad/core/var.hpp>
 
 /// Lazy pointwise expressions.

@@ -4,7 +4,7 @@
 #include <span>
 #include <utility>
 
-#include <xgrad/core/pointwise_kernel.hpp>
+#include <xgrad/core/kernels/pointwise_kernel.hpp>
 #include <xgrad/core/var.hpp>
 
 namespace xgrad {
@@ -166,7 +166,7 @@ Var record_function(Op&& op, std::span<const Var> inputs, const Tensor& value) {
   return y;
 }
 
-/// Set while numbers are rounded otherwise on this thread: see <xgrad/core/rounding.hpp>.
+/// Set while numbers are rounded otherwise on this thread: see <xgrad/core/engine/rounding.hpp>.
 inline constinit thread_local Rounding* rounding_in_force = nullptr;
 
 /// An op's value for other operands: `f(context, operands)`.

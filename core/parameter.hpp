@@ -4,7 +4,7 @@
 #include <mutex>
 #include <string>
 
-#include <xgrad/core/weights.hpp>
+#include <xgrad/core/kernels/weights.hpp>
 
 namespace xgrad::detail {
 

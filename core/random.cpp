@@ -8,7 +8,7 @@
 #include <thread>
 
 #include <xgrad/core/random.hpp>
-#include <xgrad/core/threads.hpp>
+#include <xgrad/core/runtime/parallel.hpp>
 
 namespace xgrad {
 namespace {

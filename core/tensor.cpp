@@ -2,7 +2,7 @@
 #include <array>
 #include <cstring>
 
-#include <xgrad/core/processor.hpp>
+#include <xgrad/core/runtime/processor.hpp>
 #include <xgrad/core/tensor.hpp>
 
 namespace xgrad {

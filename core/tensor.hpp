@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <xgrad/core/dtype.hpp>
-#include <xgrad/core/pool.hpp>
+#include <xgrad/core/runtime/buffer.hpp>
 #include <xgrad/core/shape.hpp>
 
 namespace xgrad {

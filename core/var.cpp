@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include <xgrad/core/runtime/pool.hpp>
 #include <xgrad/core/var.hpp>
 
 namespace xgrad {

@@ -4,11 +4,12 @@
 #include <span>
 #include <vector>
 
+#include <xgrad/core/runtime/pool.hpp>
 #include <xgrad/core/scope.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/nn/cell.hpp>
 #include <xgrad/nn/dropout.hpp>
-#include <xgrad/nn/sequence.hpp>
+#include <xgrad/nn/ragged.hpp>
 
 namespace xgrad::nn {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <xgrad/nn/layers.hpp>
+#include <xgrad/nn/training/sequential_layers.hpp>
 
 namespace xgrad::nn {
 

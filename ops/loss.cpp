@@ -2,9 +2,10 @@
 #include <cmath>
 
 #include <xgrad/core/arithmetic.hpp>
-#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/engine/broadcast.hpp>
 #include <xgrad/core/op.hpp>
-#include <xgrad/core/sum_of_parts.hpp>
+#include <xgrad/core/runtime/parallel.hpp>
+#include <xgrad/core/runtime/pool.hpp>
 #include <xgrad/ops/loss.hpp>
 #include <xgrad/ops/normalize.hpp>
 #include <xgrad/ops/pointwise.hpp>

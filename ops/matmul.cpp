@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include <xgrad/core/arithmetic.hpp>
-#include <xgrad/core/gemm.hpp>
+#include <xgrad/core/engine/product.hpp>
+#include <xgrad/core/kernels/gemm.hpp>
 #include <xgrad/core/op.hpp>
-#include <xgrad/core/product.hpp>
 #include <xgrad/ops/matmul.hpp>
 #include <xgrad/ops/shape.hpp>
 

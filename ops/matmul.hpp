@@ -3,7 +3,7 @@
 #include <xgrad/core/var.hpp>
 
 /// Matrix products. All of them reach BLAS, or the packed kernel for few rows times a parameter,
-/// through one seam (<xgrad/core/gemm.hpp>).
+/// through one seam (<xgrad/core/kernels/gemm.hpp>).
 namespace xgrad {
 
 /// y = a.b; da = dy.b^T, db = a^T.dy.

@@ -3,7 +3,7 @@
 #include <numbers>
 
 #include <xgrad/core/arithmetic.hpp>
-#include <xgrad/core/elementary.hpp>
+#include <xgrad/core/kernels/elementary.hpp>
 
 /// The pointwise functions. Each is one struct, its value and its pullback, and one function.
 /// Conventions at kinks, ties and NaN follow PyTorch 1.13. Every function takes a Var or a
@@ -58,7 +58,7 @@ inline std::complex<double> expm1(std::complex<double> x) {
           std::exp(x.real()) * std::sin(x.imag())};
 }
 
-// Those of core/elementary.hpp for complex numbers and Vars.
+// Those of core/kernels/elementary.hpp for complex numbers and Vars.
 struct Exp;
 struct Gaussian;
 struct NormalCdf;

@@ -4,8 +4,9 @@
 #include <type_traits>
 
 #include <xgrad/core/arithmetic.hpp>
-#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/engine/broadcast.hpp>
 #include <xgrad/core/op.hpp>
+#include <xgrad/core/runtime/pool.hpp>
 #include <xgrad/ops/pointwise.hpp>
 #include <xgrad/ops/reduce.hpp>
 #include <xgrad/ops/rows.hpp>

@@ -5,7 +5,7 @@
 #include <limits>
 #include <type_traits>
 
-#include <xgrad/core/simd.hpp>
+#include <xgrad/core/kernels/simd.hpp>
 #include <xgrad/core/tensor.hpp>
 
 /// For the sources of ops that work along axes: x as contiguous rows, and what to do with a row.

@@ -1,8 +1,9 @@
 #include <algorithm>
 
-#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/engine/broadcast.hpp>
 #include <xgrad/core/op.hpp>
-#include <xgrad/core/parallel_ranges.hpp>
+#include <xgrad/core/runtime/parallel.hpp>
+#include <xgrad/core/runtime/pool.hpp>
 #include <xgrad/ops/shape.hpp>
 
 namespace xgrad {

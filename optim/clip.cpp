@@ -1,7 +1,8 @@
 #include <cmath>
 
-#include <xgrad/core/join.hpp>
-#include <xgrad/core/sum_of_parts.hpp>
+#include <xgrad/core/runtime/join.hpp>
+#include <xgrad/core/runtime/parallel.hpp>
+#include <xgrad/core/runtime/pool.hpp>
 #include <xgrad/optim/clip.hpp>
 #include <xgrad/optim/elements.hpp>
 #include <xgrad/optim/options.hpp>

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include <xgrad/core/simd.hpp>
-#include <xgrad/core/threads.hpp>
+#include <xgrad/core/kernels/simd.hpp>
+#include <xgrad/core/runtime/parallel.hpp>
 
 namespace xgrad::detail {
 

@@ -2,7 +2,7 @@
 #include <set>
 
 #include <xgrad/core/error.hpp>
-#include <xgrad/core/join.hpp>
+#include <xgrad/core/runtime/join.hpp>
 #include <xgrad/optim/optimizer.hpp>
 #include <xgrad/optim/options.hpp>
 #include <xgrad/optim/parameters.hpp>

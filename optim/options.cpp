@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include <xgrad/core/error.hpp>
-#include <xgrad/core/text_stream.hpp>
+#include <xgrad/core/runtime/text_stream.hpp>
 #include <xgrad/optim/options.hpp>
 
 namespace xgrad::detail {

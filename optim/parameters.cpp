@@ -2,6 +2,7 @@
 #include <unordered_set>
 
 #include <xgrad/core/error.hpp>
+#include <xgrad/core/runtime/pool.hpp>
 #include <xgrad/optim/parameters.hpp>
 
 namespace xgrad::detail {

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include <xgrad/core/runtime/pool.hpp>
 #include <xgrad/core/var.hpp>
 
 namespace xgrad::detail {

@@ -70,7 +70,7 @@ inline std::string text_of(const std::filesystem::path& file) {
 
 inline std::vector<std::filesystem::path> headers_in(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> headers;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (entry.path().extension() == ".hpp") headers.push_back(entry.path());
   }
   return headers;

@@ -1,4 +1,4 @@
-#include <xgrad/core/gemm.hpp>
+#include <xgrad/core/kernels/gemm.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/core/threads.hpp>
 #include <xgrad/ops/pointwise.hpp>

@@ -1,10 +1,10 @@
 #include "checks.hpp"
 
 #include <xgrad/core/random.hpp>
-#include <xgrad/nn/gradcheck.hpp>
 #include <xgrad/nn/gru.hpp>
 #include <xgrad/nn/lstm.hpp>
 #include <xgrad/nn/rnn.hpp>
+#include <xgrad/nn/verify/gradcheck.hpp>
 
 #include "peephole_cell.hpp"
 #include "wrong_cell.hpp"

@@ -8,8 +8,8 @@
 #include <xgrad/core/random.hpp>
 #include <xgrad/core/threads.hpp>
 #include <xgrad/nn/fit.hpp>
-#include <xgrad/nn/progress_bar.hpp>
 #include <xgrad/nn/sequential.hpp>
+#include <xgrad/nn/training/progress_bar.hpp>
 
 #include "drawing.hpp"
 #include "errors.hpp"

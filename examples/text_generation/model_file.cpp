@@ -5,7 +5,7 @@
 #include <utility>
 
 #include <xgrad/core/error.hpp>
-#include <xgrad/nn/serialize.hpp>
+#include <xgrad/nn/files/safetensors.hpp>
 
 #include "utf8.hpp"
 

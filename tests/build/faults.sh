@@ -5,7 +5,7 @@
 # A fault is
 #
 #     # what goes wrong, for people
-#     core/strips.cpp
+#     core/kernels/pointwise_loop.cpp
 #     - the text to be replaced, which the file has once
 #     + the text in its place
 #

@@ -1,39 +1,71 @@
 #!/usr/bin/env bash
-# layering.sh ROOT: fails, naming file and line, where an #include breaks the rules of the tree.
-#   core <- ops <- nn and core <- optim; nn/fit.hpp and nn/fit.cpp may also use optim
-#   the library includes itself as <xgrad/FOLDER/...> only
-#   xtensor's paths are named in core/xtensor.hpp (those that only the tests use: in
-#   tests/core/xtensor_headers.hpp) only, BLAS in core/gemm.cpp, and in core/threads.cpp for the
-#   number of its threads, only (and where it is measured or probed), and raw SIMD in core only
+# layering.sh ROOT: fails, naming file, line and rule, where an #include breaks the rules of the
+# tree. Each folder is a floor, whose files include each other and what is below.
 set -euo pipefail
 cd "$1"
-failures=0
 
-# forbid RULE PATTERN ALLOWED FOLDER...: no #include in the folders may match PATTERN, except in
-# files that match ALLOWED (both extended regular expressions).
-forbid() {
-  local rule=$1 pattern=$2 allowed=$3 found
-  shift 3
-  found=$(grep -rEn --include='*.hpp' --include='*.cpp' "^[[:space:]]*#[[:space:]]*include[[:space:]]*$pattern" \
-    "$@" 2>/dev/null | grep -Ev "^($allowed):" || true)
-  if [ -n "$found" ]; then
-    printf '%s:\n%s\n' "$rule" "$found"
-    failures=1
-  fi
-}
+words='core/(dtype|error|pool|shape|threads)'
+runtime="$words|core/runtime/.*"
+arrays="$runtime|core/(array|print|random|tensor|xtensor)"
+kernels="$arrays|core/kernels/.*"
+faces="$kernels|core/[a-z0-9_]*"
+engine="$faces|core/engine/.*"
+ops="$faces|core/engine/(broadcast|product)|ops/.*"
+nn="$words|$runtime|core/[a-z0-9_]*|ops/.*|nn/[a-z0-9_]*"
+training="$nn|optim/.*|nn/(training|data|files)/.*"
 
-library=(core ops nn optim)
-all=("${library[@]}" tests examples benchmarks)
-none='$^'
-forbid "core includes core only" '<xgrad/(ops|nn|optim)/' "$none" core
-forbid "ops includes core and ops only" '<xgrad/(nn|optim)/' "$none" ops
-forbid "nn includes core, ops and nn only" '<xgrad/optim/' 'nn/fit\.[hc]pp' nn
-forbid "optim includes core and optim only" '<xgrad/(ops|nn)/' "$none" optim
-forbid "the library includes <xgrad/FOLDER/...>, not the umbrella" '<xgrad/[^/]*>' "$none" "${library[@]}"
-forbid 'the library includes <xgrad/FOLDER/...>, not "..."' '"' "$none" "${library[@]}"
-forbid "only core/xtensor.hpp names xtensor's headers" '<xtensor/' \
-  '(core/xtensor|tests/core/xtensor_headers)\.hpp' "${all[@]}"
-forbid "only core/gemm.cpp and core/threads.cpp name BLAS" '<(cblas\.h|openblas|xtensor-blas/|xflens/)' \
-  '(core/gemm|core/threads|benchmarks/peers/openblas|tests/build/blas_probe)\.cpp' "${all[@]}"
-forbid "raw SIMD stays in core" '<(xsimd/|[a-z0-9]*intrin\.h)' 'core/.*' "${all[@]}"
-exit $failures
+# FILES ;; WHAT OF XGRAD THEY INCLUDE ;; IN WORDS. The first rule for a file counts.
+floors="
+$words                            ;; $words                  ;; core's words include each other
+core/runtime/.*                   ;; $runtime                ;; core/runtime includes words
+core/(array|print|random|tensor|xtensor) ;; $arrays          ;; core's arrays include words and runtime
+core/kernels/.*                   ;; $kernels                ;; core/kernels includes words, runtime and arrays
+core/[a-z0-9_]*                   ;; $faces                  ;; core's faces include words, runtime, arrays and kernels
+core/engine/.*                    ;; $engine                 ;; core/engine includes faces and what is below
+core/watch/.*                     ;; $engine|core/watch/.*   ;; core/watch includes engine and what is below
+core/verify/.*                    ;; $engine|core/verify/.*  ;; core/verify includes engine and what is below
+ops/.*                            ;; $ops                    ;; ops includes core, and of its engine broadcast and product
+optim/.*                          ;; $faces|optim/.*         ;; optim includes core
+nn/(fit|sequential)               ;; $training               ;; these faces of nn/training include what it does
+nn/[a-z0-9_]*                     ;; $nn                     ;; nn includes core, core/runtime and ops
+nn/training/.*                    ;; $training               ;; nn/training includes nn, optim, nn/data and nn/files
+nn/files/.*                       ;; $nn|nn/files/.*         ;; nn/files includes nn
+nn/verify/.*                      ;; $nn|nn/verify/.*        ;; nn/verify includes nn
+"
+
+# WHAT IS INCLUDED ;; BY WHICH FILES ;; IN WORDS
+doors='
+<xtensor/                         ;; core/xtensor|tests/core/xtensor_headers ;; xtensor is behind core/xtensor.hpp
+<(cblas\.h|openblas|xtensor-blas/|xflens/) ;; core/kernels/gemm|core/runtime/threads|benchmarks/peers/openblas|tests/build/blas_probe ;; BLAS is behind core/kernels/gemm.cpp (and core/runtime/threads.cpp, for the number of its threads)
+<(xsimd/|[a-z0-9]*intrin\.h)      ;; core/kernels/.* ;; raw SIMD is in core/kernels
+'
+
+find core ops nn optim tests examples benchmarks -name '*.hpp' -o -name '*.cpp' | sort |
+  xargs grep -nE '^[[:space:]]*#[[:space:]]*include' /dev/null |
+  awk -v floors="$floors" -v doors="$doors" '
+    function table(text, left, right, words,    lines, i, cells, n) {
+      for (i = split(text, lines, "\n"); i > 0; --i) if (lines[i] != "") ++n
+      for (i = split(text, lines, "\n"); i > 0; --i) {
+        if (split(lines[i], cells, / *;; */) < 3) continue
+        left[n] = cells[1]; right[n] = cells[2]; words[n--] = cells[3]
+      }
+    }
+    function complain(rule) { print rule ":\n  " $0; broken = 1 }
+    BEGIN { table(floors, files, below, floor); table(doors, header, keeper, door) }
+    {
+      path = $0; sub(/:.*/, "", path); sub(/\.[hc]pp$/, "", path)
+      target = $0; sub(/^[^:]*:[0-9]*:[^<"]*/, "", target)
+      for (i in door) {
+        if (target ~ "^(" header[i] ")" && path !~ "^(" keeper[i] ")$") complain(door[i])
+      }
+      if (path !~ /^(core|ops|nn|optim)\//) next
+      if (target ~ /^"/ || target ~ /^<xgrad\/[^\/]*>/) complain("the library includes <xgrad/FOLDER/...>")
+      if (target !~ /^<xgrad\/[^>]*\//) next
+      gsub(/^<xgrad\/|\.hpp>.*/, "", target)
+      for (i = 1; i in floor; ++i) {
+        if (path !~ "^(" files[i] ")$") continue
+        if (target !~ "^(" below[i] ")$") complain(floor[i])
+        break
+      }
+    }
+    END { exit broken }'

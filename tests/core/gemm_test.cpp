@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/core/gemm.hpp>
+#include <xgrad/core/kernels/gemm.hpp>
 #include <xgrad/core/random.hpp>
 #include <xgrad/core/threads.hpp>
 

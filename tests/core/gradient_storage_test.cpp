@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <xgrad/core/gradient_storage.hpp>
+#include <xgrad/core/engine/gradient_storage.hpp>
 
 namespace xgrad::detail {
 namespace {

@@ -12,7 +12,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/core/engine_counts.hpp>
+#include <xgrad/core/runtime/engine_counts.hpp>
 #include <xgrad/xgrad.hpp>
 
 #include "core/differential.hpp"

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/core/oracles.hpp>
+#include <xgrad/core/verify/oracles.hpp>
 
 namespace xgrad::detail {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/core/outer_gemm.hpp>
+#include <xgrad/core/kernels/outer_gemm.hpp>
 
 namespace {
 

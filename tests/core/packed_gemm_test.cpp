@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <xgrad/core/error.hpp>
-#include <xgrad/core/packed_gemm.hpp>
+#include <xgrad/core/kernels/packed_gemm.hpp>
 
 #include "rounding.hpp"
 

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <xgrad/core/processor.hpp>
+#include <xgrad/core/runtime/processor.hpp>
 
 namespace xgrad::detail {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/core/formula.hpp>
+#include <xgrad/core/watch/formula.hpp>
 #include <xgrad/xgrad.hpp>
 
 #include "rounding.hpp"

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/core/row_sum.hpp>
+#include <xgrad/core/kernels/column_sums.hpp>
 #include <xgrad/core/threads.hpp>
 #include <xgrad/core/var.hpp>
 

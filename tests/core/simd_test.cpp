@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <xgrad/core/simd.hpp>
+#include <xgrad/core/kernels/simd.hpp>
 
 namespace xgrad::detail {
 namespace {

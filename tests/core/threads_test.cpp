@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <xgrad/core/runtime/parallel.hpp>
 #include <xgrad/xgrad.hpp>
 
 #include "error_of.hpp"

@@ -13,7 +13,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/nn/serialize.hpp>
+#include <xgrad/nn/files/safetensors.hpp>
 
 #include "examples/process.hpp"
 

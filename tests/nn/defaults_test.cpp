@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/nn/float32check.hpp>
+#include <xgrad/nn/verify/float32check.hpp>
 #include <xgrad/xgrad.hpp>
 
 namespace {

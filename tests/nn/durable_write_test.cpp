@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <xgrad/nn/serialize.hpp>
+#include <xgrad/nn/files/safetensors.hpp>
 
 namespace {
 

@@ -19,8 +19,8 @@
 #include <xgrad/nn/dropout.hpp>
 #include <xgrad/nn/fit.hpp>
 #include <xgrad/nn/linear.hpp>
-#include <xgrad/nn/progress_bar.hpp>
 #include <xgrad/nn/sequential.hpp>
+#include <xgrad/nn/training/progress_bar.hpp>
 #include <xgrad/ops/matmul.hpp>
 #include <xgrad/ops/reduce.hpp>
 #include <xgrad/ops/shape.hpp>

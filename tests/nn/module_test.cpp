@@ -8,11 +8,11 @@
 #include <xgrad/core/tape.hpp>
 #include <xgrad/nn/dropout.hpp>
 #include <xgrad/nn/embedding.hpp>
-#include <xgrad/nn/layers.hpp>
 #include <xgrad/nn/linear.hpp>
 #include <xgrad/nn/lstm.hpp>
 #include <xgrad/nn/module.hpp>
 #include <xgrad/nn/sequential.hpp>
+#include <xgrad/nn/training/sequential_layers.hpp>
 #include <xgrad/ops/loss.hpp>
 
 #include "error_of.hpp"

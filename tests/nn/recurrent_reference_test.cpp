@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/engine/broadcast.hpp>
 #include <xgrad/xgrad.hpp>
 
 #include "reference/reference.hpp"

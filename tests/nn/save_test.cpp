@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <xgrad/nn/files/safetensors.hpp>
+#include <xgrad/nn/files/save.hpp>
 #include <xgrad/nn/linear.hpp>
-#include <xgrad/nn/save.hpp>
 #include <xgrad/nn/sequential.hpp>
-#include <xgrad/nn/serialize.hpp>
 
 #include "error_of.hpp"
 

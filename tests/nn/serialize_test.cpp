@@ -25,7 +25,7 @@
 
 #include <xgrad/core/error.hpp>
 #include <xgrad/core/random.hpp>
-#include <xgrad/nn/serialize.hpp>
+#include <xgrad/nn/files/safetensors.hpp>
 
 #include "error_of.hpp"
 

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <xgrad/core/array.hpp>
-#include <xgrad/core/recorder.hpp>
+#include <xgrad/core/flight_recorder.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/ops/dropout.hpp>
 #include <xgrad/ops/pointwise.hpp>

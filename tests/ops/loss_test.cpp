@@ -11,8 +11,8 @@
 #include <gtest/gtest.h>
 
 #include <xgrad/core/array.hpp>
+#include <xgrad/core/flight_recorder.hpp>
 #include <xgrad/core/random.hpp>
-#include <xgrad/core/recorder.hpp>
 #include <xgrad/core/tape.hpp>
 #include <xgrad/ops/loss.hpp>
 #include <xgrad/ops/normalize.hpp>

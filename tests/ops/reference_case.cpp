@@ -9,7 +9,7 @@
 
 #include <xgrad/core/arithmetic.hpp>
 #include <xgrad/core/array.hpp>
-#include <xgrad/core/graph_ops.hpp>
+#include <xgrad/core/engine/broadcast.hpp>
 #include <xgrad/core/tape.hpp>
 
 #include "reference/reference.hpp"

@@ -128,7 +128,7 @@ inline std::string text_of(const std::filesystem::path& file) {
 /// What all headers of a folder declare.
 inline Declarations declarations_in(const std::filesystem::path& folder) {
   Declarations result;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (entry.path().extension() == ".hpp") add_declarations(text_of(entry.path()), result);
   }
   return result;

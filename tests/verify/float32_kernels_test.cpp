@@ -1,13 +1,13 @@
 // float32 at sizes where packed, threaded and fused kernels are used, and kernels that are wrong.
 #include <gtest/gtest.h>
 
+#include <xgrad/core/engine/product.hpp>
 #include <xgrad/core/op.hpp>
-#include <xgrad/core/product.hpp>
 #include <xgrad/core/threads.hpp>
-#include <xgrad/nn/float32check.hpp>
 #include <xgrad/nn/gru.hpp>
 #include <xgrad/nn/lstm.hpp>
 #include <xgrad/nn/rnn.hpp>
+#include <xgrad/nn/verify/float32check.hpp>
 #include <xgrad/ops/loss.hpp>
 #include <xgrad/ops/matmul.hpp>
 #include <xgrad/ops/reduce.hpp>

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <xgrad/core/threads.hpp>
-#include <xgrad/nn/float32check.hpp>
+#include <xgrad/nn/verify/float32check.hpp>
 
 #include "verify/gradcheck_row.hpp"
 #include "verify/module_row.hpp"

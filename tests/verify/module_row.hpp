@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include <xgrad/nn/gradcheck.hpp>
 #include <xgrad/nn/module.hpp>
+#include <xgrad/nn/verify/gradcheck.hpp>
 
 namespace xgrad::testing {
 

@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-#include <xgrad/core/subject.hpp>
+#include <xgrad/core/verify/plain_function.hpp>
 
 #include "verify/seeds.hpp"
 

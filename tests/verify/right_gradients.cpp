@@ -5,8 +5,8 @@
 #include <optional>
 #include <sstream>
 
-#include <xgrad/core/subject.hpp>
-#include <xgrad/nn/checked_module.hpp>
+#include <xgrad/core/verify/plain_function.hpp>
+#include <xgrad/nn/verify/checked_module.hpp>
 
 namespace xgrad::testing {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <xgrad/nn/float32check.hpp>
+#include <xgrad/nn/verify/float32check.hpp>
 
 #include "verify/gradcheck_row.hpp"
 #include "verify/module_row.hpp"
