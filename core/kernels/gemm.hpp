@@ -8,9 +8,9 @@ namespace xgrad::detail {
 /// may have any strides, c must be row-major or the transpose of a row-major matrix (its rows may
 /// have gaps).
 ///
-/// A product with weights (or their transpose) goes to packed_gemm. The gradient of
-/// weights, a transposed times b, goes to outer_gemm where that pays. The choice depends on the
-/// shapes alone, so that a product has the same bits whenever it is computed.
+/// A product with weights (or their transpose) goes to packed_gemm. The gradient of weights, a
+/// transposed times b, goes to outer_gemm where that pays. The choice depends on the shapes alone,
+/// so that a product has the same bits whenever it is computed.
 void gemm(const Tensor& a, const Tensor& b, const Tensor& c, bool accumulate,
           Weights* b_weights = nullptr);
 

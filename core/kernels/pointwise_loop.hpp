@@ -24,8 +24,7 @@ void run_forward(const ExpressionType& type, Tensors leaves, const double* const
                  const Tensor& out);
 
 /// Runs its backward kernel: adds the pulls of `gradient` (broadcast to `shape`, the result's) to
-/// the targets, summed over the axes along which a leaf was broadcast. The only place where that
-/// sum is taken.
+/// the targets, summed over the axes along which a leaf was broadcast.
 void run_backward(const ExpressionType& type, Tensors leaves, const double* constants,
                   const Shape& shape, const Tensor& gradient, std::span<const LeafTarget> targets);
 
