@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <xgrad/core/runtime/engine_counts.hpp>
 #include <xgrad/core/runtime/parallel.hpp>
 #include <xgrad/xgrad.hpp>
 
@@ -352,6 +353,17 @@ TEST_F(ThreadsTest, OverlappingLeavesLoseNothing) {
     set_threads(2);
     for (int i = 0; i < 50; ++i) ASSERT_EQ(gradient(), expected) << shift;
   }
+  // Where processors are busy elsewhere, threads hardly meet: they must not share the work at all.
+  const auto times_shared = [&](Index shift) {
+    Tape tape;
+    const Var y = slice(x, 0, 0, 100) * tanh(slice(x, 0, shift, shift + 100));
+    const std::int64_t before = detail::engine_counts.split;
+    tape.backward(y, Tensor::full(y.shape(), 1));
+    x.clear_grad();
+    return detail::engine_counts.split - before;
+  };
+  EXPECT_EQ(times_shared(99), 0);
+  EXPECT_GT(times_shared(100), 0);  // views that only touch
 }
 
 }  // namespace

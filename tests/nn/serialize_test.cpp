@@ -465,6 +465,11 @@ TEST_F(SafetensorsTest, RefusesWhatTheFormatCannotHold) {
   EXPECT_EQ(error_of([&] { write_safetensors(path(), file); }),
             "write_safetensors: " + path().string() +
                 ": tensor 'z' is complex128: must be float32 or float64");
+  // Control characters of a name are spelled out.
+  SafetensorsFile unprintable;
+  unprintable.tensors["z\x7f\n"] = Tensor::zeros({2}, DType::complex128);
+  EXPECT_NE(error_of([&] { write_safetensors(path(), unprintable); }).find("'z\\x7f\\x0a'"),
+            std::string::npos);
   file.tensors = {{"__metadata__", Tensor::zeros({2})}};
   EXPECT_NE(error_of([&] { write_safetensors(path(), file); }).find("cannot be named"),
             std::string::npos);
