@@ -150,6 +150,30 @@ TEST(Tape, AGradientThatItsOpKeepsIsNotWrittenTo) {
   EXPECT_EQ(list(w.grad()), (std::vector<double>{12, 16}));
 }
 
+// A range of columns that several rows of the result read.
+TEST(Tape, AGateThatIsBroadcastGetsTheSumOfWhatReadsIt) {
+  for (const Shape& shape : {Shape{1, 8}, Shape{3, 8}}) {
+    const Var w = parameter(Tensor::full(shape, 1, DType::float64), "w");
+    const Index rows = shape[0];
+    const Tensor left = Generator(1).normal({5, 3, 4}, 0, 1, DType::float64);
+    const Tensor right = Generator(2).normal({5, 3, 4}, 0, 1, DType::float64);
+    const auto gradient = [&](TapeMode mode) {
+      Tape tape(mode);
+      const Var x = 2.0 * w;
+      const auto [a, b] = split<2>(x);
+      tape.backward(sum(a * left + tanh(b) * right));
+      const std::vector<double> values = list(w.grad());
+      w.clear_grad();
+      return values;
+    };
+    const std::vector<double> fast = gradient(TapeMode::fast), naive = gradient(TapeMode::naive);
+    ASSERT_EQ(fast.size(), static_cast<std::size_t>(8 * rows));
+    for (std::size_t i = 0; i < fast.size(); ++i) {
+      EXPECT_NEAR(fast[i], naive[i], testing::rounding_bound(DType::float64, 4 * 15, 2 * 15 * 4));
+    }
+  }
+}
+
 TEST(Tape, PartsOfBothInnerAxesHaveZerosElsewhere) {
   const Var w = parameter(Tensor::full({2, 3, 4}, 2, DType::float64), "w");
   for (const TapeMode mode : {TapeMode::fast, TapeMode::naive}) {

@@ -298,6 +298,19 @@ TEST(Verdicts, TheIndexOfAWrongEntryIsThatOfTheArray) {
   }
 }
 
+TEST(Verdicts, AGradientOfNaNIsTheWorst) {
+  const auto f = [](const Vars& in) {
+    return mutants::corrupt(tanh(Eager(in[0])), [](const Eager& g) -> Var {
+      const Var off = vector({1e10, 0, std::nan(""), 1e20});
+      return Var(g.var() + off);
+    });
+  };
+  const auto report = gradcheck(f, {{"x", draw({4})}});
+  EXPECT_EQ(report["x"].wrong, 3) << report;
+  EXPECT_EQ(report["x"].worst.index, (Shape{2}));
+  EXPECT_TRUE(std::isnan(report["x"].worst.analytic));
+}
+
 TEST(Verdicts, AFunctionWhoseResultsChangeIsRefused) {
   for (const Index second : {2, 4}) {
     int calls = 0;
