@@ -10,7 +10,7 @@ failures=0
 check() {
   local expected=$1 result=pass
   rm -rf "${tree:?}"/*
-  mkdir -p "$tree"/{core/{runtime,kernels,engine,watch,verify},ops,nn/{training,data,files,verify}} \
+  mkdir -p "$tree"/{core/{runtime,kernels,engine,watch,verify,attic},ops,nn/{training,data,files,verify}} \
     "$tree"/{optim,tests/core,examples,benchmarks}
   echo "#include $3" >"$tree/$2"
   bash "$script" "$tree" >/dev/null || result=fail
@@ -56,6 +56,7 @@ floor nn/training/b.cpp $nn optim/a nn/training/a nn/data/a nn/files/a
 floor nn/files/b.cpp $nn nn/files/a
 floor nn/verify/b.cpp $nn nn/verify/a
 
+check fail core/attic/a.hpp "<xgrad/core/error.hpp>"  # a folder without a floor
 check fail nn/unfit.hpp "<xgrad/optim/a.hpp>"
 check fail ops/a.cpp "<xgrad/xgrad.hpp>"
 check pass tests/a.cpp "<xgrad/xgrad.hpp>"
