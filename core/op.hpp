@@ -148,8 +148,13 @@ class FunctionOf final : public FunctionOperation {
 /// The current tape if it records and takes a gradient of one of the Vars, else null.
 TapeData* recording_tape(std::span<const Var> inputs);
 
-/// Memory in the tape's arena for an Operation that `record` is then given.
 void* operation_memory(TapeData& tape, std::size_t bytes, std::size_t alignment);
+
+/// An Operation in the tape's arena, which `record` is then given.
+template <class T, class... Args>
+T* make_operation(TapeData& tape, Args&&... args) {
+  return new (operation_memory(tape, sizeof(T), alignof(T))) T(std::forward<Args>(args)...);
+}
 
 /// Appends the operation to the tape; if this throws, it is gone and the record as it was.
 Var record(TapeData& tape, Operation* operation, std::span<const Var> inputs, const Tensor& value);
@@ -158,9 +163,7 @@ template <class Op>
 Var record_function(Op&& op, std::span<const Var> inputs, const Tensor& value) {
   TapeData* tape = recording_tape(inputs);
   if (!tape) return Var(value);
-  using Function = FunctionOf<std::decay_t<Op>>;
-  void* const memory = operation_memory(*tape, sizeof(Function), alignof(Function));
-  auto* operation = new (memory) Function(std::forward<Op>(op));
+  auto* operation = make_operation<FunctionOf<std::decay_t<Op>>>(*tape, std::forward<Op>(op));
   Var y = record(*tape, operation, inputs, value);
   operation->output = y;
   return y;

@@ -256,8 +256,7 @@ Var evaluate(const ExpressionType& type, const Var* leaves, const double* consta
     value = rounding_in_force->rounded(op.name, inputs, value);
   TapeData* tape = recording_tape(inputs);
   if (!tape) return Var(value);
-  void* const memory = tape->allocate(sizeof(ExpressionOperation), alignof(ExpressionOperation));
-  return tape->record(new (memory) ExpressionOperation(type, constants), inputs, value);
+  return tape->record(make_operation<ExpressionOperation>(*tape, type, constants), inputs, value);
 }
 
 }  // namespace xgrad::detail
